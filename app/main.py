@@ -9,6 +9,7 @@ import threading
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from types import FrameType
 
@@ -28,6 +29,7 @@ from app.api.problems import install_problems
 from app.api.request_log import AuditTrail
 from app.api.routes import envelopes, events, export, pages, service, stream
 from app.api.routes.events import PageCache
+from app.api.routing import READ
 from app.api.tokens import Tokens
 from app.config import Settings, read_environment
 from app.domain.errors import ConfigurationError
@@ -145,19 +147,18 @@ def create_app(
         app.router.routes.extend(module.router.routes)
     install_openapi(app, providers)
     install_problems(app)
-    # The last one added is the outermost: CORS headers on errors, too.
+    # The last one added is the outermost.
     app.add_middleware(CompressionMiddleware, minimum_size=1024, compresslevel=5)
     most = {"pages": settings.max_in_flight, "exports": settings.max_in_flight, "streams": settings.stream_listeners}
     # Loggable values of each parameter: words of the gateway or the vendors, no personal data.
     rows = [row for provider in providers.values() for row in provider.mapping]
     words = {"source": [source.name for source in sources], "provider": [*providers], **known_values(rows)}
     audit = None if local else AuditTrail(settings.pseudonyms, words)
-    app.add_middleware(RequestMiddleware, most=most, metrics=metrics, audit=audit, quiet=local)
-    if settings.cors_origins:
-        app.add_middleware(
-            CorsMiddleware, allow_origins=settings.cors_origins, allow_methods=["GET"], allow_headers=ALLOWED,
-            expose_headers=EXPOSED,
-        )  # fmt: skip
+    cors = partial(
+        CorsMiddleware, allow_origins=settings.cors_origins, allow_methods=READ, allow_headers=ALLOWED,
+        expose_headers=EXPOSED,
+    ) if settings.cors_origins else None  # fmt: skip
+    app.add_middleware(RequestMiddleware, most=most, metrics=metrics, audit=audit, quiet=local, around=cors)
     tracing = start_tracing(app, os.environ)
     return app
 

@@ -10,7 +10,7 @@ import random
 import re
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager, suppress
 
 import structlog
@@ -22,7 +22,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.api.metrics import Metrics
-from app.api.problems import MEDIA_TYPE, problem_body, problem_response
+from app.api.problems import problem_response
 from app.api.request_log import AuditTrail, RequestLog
 from app.domain.caller import Caller
 from app.domain.errors import RateLimited
@@ -49,7 +49,7 @@ _log = structlog.get_logger("gateway.request")
 class RequestMiddleware:
     """Accept or create the request id and return it; refuse requests above `most` (concurrent requests of each kind in
     this process); cancel the work for a disconnected caller; answer an unexpected exception with a 500; write the log
-    line and the audit line; count.
+    line and the audit line; count. `around` adds headers to the application's responses and to these.
 
     Neither log nor response contain an exception's text, which may quote a secret or personal data."""
 
@@ -60,8 +60,10 @@ class RequestMiddleware:
         metrics: Metrics | None = None,
         audit: AuditTrail | None = None,
         quiet: bool = False,
+        around: Callable[[ASGIApp], ASGIApp] | None = None,
     ) -> None:
-        self.app = app
+        self._around = around or (lambda answer: answer)
+        self.app = self._around(app)
         self.metrics = metrics or Metrics()
         self.audit = audit
         self.quiet = quiet
@@ -94,7 +96,7 @@ class RequestMiddleware:
                 detail = "Too many requests are under way; try again in a moment."
                 headers = {"Retry-After": "1" if kind == "pages" else str(SLOT_WAIT)}
                 refusal = problem_response(Request(scope), "overloaded", detail, headers=headers)
-                await refusal(scope, receive, send_with_id)
+                await self._around(refusal)(scope, receive, send_with_id)
             else:
                 await _until_hung_up(self.app, scope, receive, send_with_id, log)
         except InterruptedAnswer:
@@ -106,7 +108,8 @@ class RequestMiddleware:
                 # Too late for another response: the server cuts the connection, so that the client notices.
                 raise InterruptedAnswer("the answer was cut off by an error") from None
             detail = "An unexpected error; the gateway's log has more under this request_id."
-            await problem_response(Request(scope), "internal_error", detail)(scope, receive, send_with_id)
+            answer = problem_response(Request(scope), "internal_error", detail)
+            await self._around(answer)(scope, receive, send_with_id)
         finally:
             self._under_way[kind] -= 1
             self._end(scope, kind, log, time.perf_counter() - started)
@@ -248,11 +251,14 @@ class CorsMiddleware(CORSMiddleware):
 
     def preflight_response(self, request_headers: Headers) -> Response:
         response = super().preflight_response(request_headers)
-        if response.status_code != 200:
-            detail = f"{bytes(response.body).decode()}; see GATEWAY_CORS_ORIGINS."
-            response.body = problem_body("bad_request", detail, instance="", request_id=new_request_id())
-            response.headers.update({"content-type": MEDIA_TYPE, "content-length": str(len(response.body))})
-        return response
+        return response if response.status_code == 200 else _RefusedPreflight(response.body, headers=response.headers)
+
+
+class _RefusedPreflight(Response):
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        detail = f"{bytes(self.body).decode()}; see GATEWAY_CORS_ORIGINS."
+        headers = {name: value for name, value in self.headers.items() if not name.startswith("content-")}
+        await problem_response(Request(scope), "bad_request", detail, headers=headers)(scope, receive, send)
 
 
 class InterruptedAnswer(Exception):
@@ -263,9 +269,5 @@ def _request_id(scope: Scope) -> str:
     for name, value in scope["headers"]:
         if name == b"x-request-id" and _SANE_ID.match(value):
             return str(value.decode())
-    return new_request_id()
-
-
-def new_request_id() -> str:
     # From the faster, non-cryptographic generator, because the id is not secret.
     return f"{random.getrandbits(128):032x}"

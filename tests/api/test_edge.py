@@ -76,16 +76,19 @@ def test_a_body_that_nobody_asked_for_is_no_hanging_up() -> None:
 
 async def test_too_many_at_a_time_are_turned_away_and_the_rest_served() -> None:
     source = Busy()
-    async with opened(make_app([source], max_in_flight=3)) as client:
+    origin = {"Origin": "https://app.example.com"}
+    async with opened(make_app([source], max_in_flight=3, cors_origins=(origin["Origin"],))) as client:
         under_way = [asyncio.create_task(client.get("/events")) for _ in range(3)]
         await until(lambda: source.calls >= 6)
-        refused = await client.get("/events")
+        asked = await client.options("/events", headers={**origin, "Access-Control-Request-Method": "GET"})
+        refused = await client.get("/events", headers=origin)
         alive = await client.get("/health/live")
         source.enough = True
         served_ones = await asyncio.gather(*under_way)
         after = await client.get("/events")
     assert (refused.status_code, refused.json()["code"]) == (503, "overloaded")
     assert refused.headers["content-type"] == "application/problem+json"
+    assert (asked.status_code, refused.headers["access-control-allow-origin"]) == (200, origin["Origin"])
     assert int(refused.headers["retry-after"]) >= 1
     assert alive.status_code == 200
     assert [answer.status_code for answer in served_ones] == [200] * 3

@@ -102,7 +102,7 @@ async def test_sources_say_who_judges_each_filter(client: httpx.AsyncClient) -> 
     assert first["details"] == {"records": 30}
 
 
-async def test_browsers_of_the_allowed_origins_only(sources: list[MemorySource]) -> None:
+async def test_browsers_of_the_allowed_origins_only(sources: list[MemorySource], log: io.StringIO) -> None:
     app = make_app(sources, cors_origins=("https://app.example.com",))
     preflight = {
         "Access-Control-Request-Method": "GET",
@@ -113,13 +113,20 @@ async def test_browsers_of_the_allowed_origins_only(sources: list[MemorySource])
         failed = await client.get("/events?x=1", headers={"Origin": "https://app.example.com"})
         other = await client.get("/events", headers={"Origin": "https://evil.example"})
         asked = await client.options("/events", headers={"Origin": "https://app.example.com", **preflight})
+        head = await client.options(
+            "/events", headers={"Origin": "https://app.example.com", "Access-Control-Request-Method": "HEAD"}
+        )
         refused = await client.options("/events", headers={"Origin": "https://evil.example", **preflight})
     assert allowed.headers["access-control-allow-origin"] == "https://app.example.com"
     exposed = allowed.headers["access-control-expose-headers"].split(", ")
     assert {"Link", "Export-Cursor", "Export-Manifest"} <= set(exposed)
     assert failed.headers["access-control-allow-origin"] == "https://app.example.com"
     assert "access-control-allow-origin" not in other.headers
-    assert asked.status_code == 200
+    assert (asked.status_code, head.status_code) == (200, 200)
+    assert all(answer.headers["x-request-id"] for answer in (asked, refused))
+    assert refused.json()["request_id"] == refused.headers["x-request-id"]
+    assert (refused.json()["instance"], refused.headers["cache-control"]) == ("/events", "no-store")
+    assert f'"request_id":"{refused.headers["x-request-id"]}"' in log.getvalue()
     assert (refused.status_code, refused.headers["content-type"]) == (400, MEDIA_TYPE)
     assert (refused.json()["code"], "origin" in refused.json()["detail"]) == ("bad_request", True)
     async with opened(make_app(sources)) as client:
