@@ -147,7 +147,7 @@ class EventCounter:
             groups.update({source.name: source.value} if by == "source" else keys)
         relations = {source.relation for source in sources}
         relation: Relation = "estimate" if "estimate" in relations else "gte" if "gte" in relations else "eq"
-        ordered = sorted(groups.items(), key=lambda group: group[0] if by == "day" else (-group[1], group[0]))
+        ordered = sorted((+groups).items(), key=lambda group: group[0] if by == "day" else (-group[1], group[0]))
         value, shown = sum(source.value for source in sources), [Group(*group) for group in ordered]
         return Totals(value, "events", relation, None if by is None else shown, (), sources)
 

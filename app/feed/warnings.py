@@ -19,6 +19,7 @@ _WORDS = {"type": "type", "category": "category", "provider_type": "provider typ
 #: Filters that may leave nothing together.
 _TOGETHER = (
     "owner", "envelope_status", "category", "type", "provider_type", "envelope_id", "workspace_id", "category_not",
+    "type_not", "provider_type_not",
 )  # fmt: skip
 
 

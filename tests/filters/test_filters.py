@@ -18,6 +18,7 @@ from app.domain.query import CountQuery, Query
 from app.domain.times import format_micros
 from app.feed.service import Feed
 from app.feed.warnings import warnings_of
+from app.providers.base import CommonSettings
 from app.providers.registry import find_providers
 from sandbox.taktikal import EmulatorOptions
 from sandbox.taktikal.records import Process
@@ -333,3 +334,18 @@ def test_values_that_match_nothing_together_or_are_several(
     found = warnings_of(query, sources, list(PROVIDERS), {one.name: one.mapping for one in PROVIDERS.values()})
     assert [(one.parameter, one.value) for one in found] == [one[:2] for one in expected]
     assert all(message in one.message for one, (_, _, message) in zip(found, expected, strict=True))
+
+
+@pytest.mark.parametrize("vendor", ["taktikal", "subnoto"])
+@pytest.mark.parametrize("given", [{"type": ("envelope.created",)}, {"type_not": ("recipient.*",)}])
+async def test_a_provider_type_that_the_filters_by_type_exclude(vendor: str, given: dict[str, Any]) -> None:
+    keys = ("TAKTIKAL_COMPANY_KEY", "TAKTIKAL_API_KEY", "SUBNOTO_ACCESS_KEY", "SUBNOTO_SECRET_KEY")
+    source = PROVIDERS[vendor].from_environment(dict.fromkeys(keys, "k"), CommonSettings())
+    assert source is not None
+    for row in PROVIDERS[vendor].mapping:
+        if row.type == "recipient.signed":
+            query = Query.model_validate({"provider_type": (row.provider_type,), **given})
+            assert not source.streams(query)
+            (warning,) = warnings_of(query, [source], [vendor], {vendor: PROVIDERS[vendor].mapping})
+            assert "provider_type" in warning.message
+    await source.aclose()

@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 from app.domain.errors import SourceFailed
-from app.domain.query import Query, may_hold
+from app.domain.query import Query, matches_type, may_hold
 from app.domain.times import SECOND, now_micros
 from app.providers.base import (
     CallBudget,
@@ -25,7 +25,7 @@ from app.providers.http.client import ProviderHttp
 from app.providers.http.concurrency import gather_all
 from app.providers.taktikal.calibration import calibrate
 from app.providers.taktikal.client import PARAMETERS, DateRange, Filters, TaktikalClient
-from app.providers.taktikal.mapping import MAPPING
+from app.providers.taktikal.mapping import MAPPING, meaning_of
 from app.providers.taktikal.observations import CALIBRATION, AccountObservations
 from app.providers.taktikal.probe import probe
 from app.providers.taktikal.range_loader import RangeLoader
@@ -75,6 +75,10 @@ class TaktikalSource:
 
     def streams(self, query: Query) -> Sequence[str]:
         if not may_hold(query, CATEGORY, (row.type for row in MAPPING)):
+            return ()
+        if query.provider_type and not any(
+            matches_type(query, meaning_of(status).type, status) for status in query.provider_type
+        ):
             return ()
         return [f"{CATEGORY}/{keys[0]}" for keys in _spellings(query)] or [CATEGORY]
 
