@@ -24,6 +24,7 @@ from app.providers.taktikal.wire import Process
 
 #: Fewest at first, because such a response shows that later ones of fewer were not truncated.
 _SAMPLES = (50, 200)
+_RESPONSES = 8  #: to a sample that the server truncates
 _GAP = 2 * SECOND  #: between entries and ranges, which have whole seconds
 
 
@@ -43,21 +44,8 @@ async def calibrate(client: TaktikalClient, within: DateRange, facts: AccountObs
     many processes at a time.
 
     Raises SourceError without a response of the provider."""
-    reader, chosen = ListReader(client, Filters(), facts, spent), None
-    width = within.end - within.start
-    for most in _SAMPLES:
-        sample, take = await reader.take(within, most)
-        facts.answered(sample, take)
-        facts.lived(sample.processes)
-        if 0 < sample.length < take:
-            behind, _ = await reader.take(within, 1, sample.items)
-            if not keys_of(behind) <= keys_of(sample):  # else the server ignores `Skip`
-                facts.cut(sample)
-        # The one with the largest distance of entries, preferably with one in the middle.
-        found = (one for process in sample.processes if (one := _sample_of(process, facts.latest)) is not None)
-        chosen = max(found, key=lambda one: (one.middle is not None, one.last - one.first), default=None)
-        if (chosen is not None and chosen.middle is not None) or sample.length < take:
-            break
+    reader, width = ListReader(client, Filters(), facts, spent), within.end - within.start
+    chosen = await _choose(reader, within)
     if chosen is None:
         facts.found(None, None, width, "no signing process with entries at two different times was found")
         return
@@ -66,6 +54,32 @@ async def calibrate(client: TaktikalClient, within: DateRange, facts: AccountObs
         # Dates with a process key are ignored; without one they cannot be. A truncated control would show nothing.
         verdict = await _ask(reader, chosen, 200)
     facts.found(*(verdict or (None, None)), width, _EVIDENCE[verdict[0] if verdict else "ignored"])
+
+
+async def _choose(reader: ListReader, within: DateRange) -> CalibrationSample | None:
+    """Return the process with the largest distance of entries, preferably with one in the middle. A server that
+    truncates responses is asked for several, because the first may have a single process."""
+    facts, chosen = reader.facts, None
+    for most in _SAMPLES:
+        page, take = await reader.take(within, most)
+        facts.answered(page, take)
+        is_all, processes, skip = page.length < most, page.processes, page.items
+        for _ in range(_RESPONSES):
+            facts.lived(page.processes)
+            samples = (one for process in processes if (one := _sample_of(process, facts.latest)) is not None)
+            chosen = max(samples, key=lambda one: (one.middle is not None, one.last - one.first), default=None)
+            is_enough = chosen is not None and chosen.middle is not None
+            if not 0 < page.length < most or (is_enough and skip > page.items):
+                break
+            behind, next_take = await reader.take(within, most, skip)
+            if keys_of(behind) <= {process.key for process in processes}:
+                break  # the end, or the server ignores `Skip`
+            if page.length < take:
+                facts.cut(page)
+            take, page, processes, skip = next_take, behind, [*processes, *behind.processes], skip + behind.items
+        if is_all or is_enough:
+            break
+    return chosen
 
 
 _EVIDENCE: dict[str | None, str] = {

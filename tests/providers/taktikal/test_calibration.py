@@ -64,6 +64,16 @@ async def test_a_server_that_ignores_dates_beside_a_key_teaches_nothing_wrong(
     assert facts.selects in (selects, None)
 
 
+@pytest.mark.parametrize("cap", [1, 2])
+async def test_a_truncated_sample_of_processes_with_one_entry_is_continued(cap: int) -> None:
+    """Found by a mock: each page read the whole account, because the only process of the sample had one entry."""
+    times = {f"sp{n}": [BASE + n * SECOND] for n in range(4)} | {"sp9": [BASE + n * inside.DAY for n in range(3)]}
+    processes = [(Process(key), [Entry(key, "Started", at * 10) for at in own]) for key, own in times.items()]
+    options = EmulatorOptions(max_take=cap, order="oldest")
+    facts = await found_out(Emulator(options, clock=lambda: inside.NOW, processes=processes))
+    assert facts.selects == "activity"
+
+
 async def test_a_truncated_control_shows_nothing() -> None:
     """With dates ignored, the control may lack the process only because its response is truncated."""
     log = [Entry("sp1", "Started", (BASE + n * inside.DAY) * 10) for n in range(3)]
