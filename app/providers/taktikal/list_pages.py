@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
 
 from app.domain.errors import SourceFailed
 from app.providers.http.concurrency import gather_all
 from app.providers.taktikal.client import DateRange, TakeRefused
-from app.providers.taktikal.items import adds_to, compare_items, entries_of
+from app.providers.taktikal.items import adds_to, compare_items, distinct, entries_of
 from app.providers.taktikal.list_reader import TWINS, UNPROVEN, ListReader
 from app.providers.taktikal.observations import keys_of
 from app.providers.taktikal.wire import ActivityPage, Process, merge_processes
@@ -16,7 +15,9 @@ from app.providers.taktikal.wire import ActivityPage, Process, merge_processes
 _PASSES = 48
 _AT_ONCE = 32  #: concurrent calls of a pass
 _TRIES = 3  #: passes to an end that is not proven, because processes may be added
-_QUIET = 12  #: passes to the end of a list without new items, after which it is complete
+_QUIET = 6  #: passes in another order without new items, after which a list is complete, with a reason
+_STABLE = 12  #: responses in the order of the passes before that show that the order is stable
+_OLD = 3  #: responses without new items behind the expected end of a list
 
 
 class PagedReader(ListReader):
@@ -28,7 +29,7 @@ class PagedReader(ListReader):
         With a stable order, one pass suffices. Otherwise each pass returns some of the missing ones, and unreadable
         items are on several pages: equal ones count as often as on one page. Raises SourceError."""
         found: dict[str, Process] = {}
-        unreadable: Counter[str] = Counter()
+        unreadable, items = Counter[str](), dict[tuple[str | bytes, ...], Process]()
         quiet, same, known, tries, before, claimed = 0, 0, 0, 0, list[set[str]](), total
         pages, end = list[ActivityPage](), None
         for _ in range(_PASSES):
@@ -49,11 +50,18 @@ class PagedReader(ListReader):
             quiet, known = quiet + 1 if held == known else 0, held
             order = [keys_of(page) for page in pages]
             same, before = same + 1 if order == before else 0, order
+            split, shares = compare_items(pages)
+            if split is not None:
+                self.facts.splits = True
+                await self._find_unit(split, within)
             # The end may count items, of which a process may have several, and equal unreadable ones count once.
-            reached = max(len(found) + bad.total(), self._items_once(pages))
-            exact = reached >= end and (end >= total or quiet)
+            items = items | distinct(pages) if self.facts.counts_items else items
+            is_once = entries_of(merge_processes([items.values()])) == entries_of(items.values())
+            reached = max(len(found), len(items) if is_once else 0) + bad.total()
             self.facts.is_shuffled |= reached < end
-            if exact or quiet >= _QUIET or (quiet and same * len(pages) >= _QUIET):
+            exact = reached >= end and (end >= total or quiet)
+            is_stable = quiet > 0 and same * len(pages) >= _STABLE
+            if exact or is_stable or quiet >= _QUIET:
                 lacking = await self._behind(within, end, (reached, end), pages, found.values(), claimed)
                 tries += 1
                 is_last = tries == _TRIES
@@ -64,15 +72,15 @@ class PagedReader(ListReader):
                     self.facts.totals_are_wrong = self.facts.totals_are_wrong or lacking > 1
                     self.unreadable |= bad
                     self.doubt_halves(pages)
-                    splits, shares = compare_items(pages)
-                    self.facts.splits |= splits
                     if shares and self.facts.splits:
                         self.doubts.add(TWINS)
+                    if not (exact or is_stable):
+                        self.doubts.add(UNPROVEN)
                     return list(found.values())
                 if is_last:
                     break
             total = end
-        if pages and end is None and max(page.length for page in pages) < self.facts.longest:
+        if pages and end is None and max(page.items for page in pages) < self.facts.longest:
             # A limit by count is not below a longer response: rather the total is wrong.
             self.doubts.add(UNPROVEN)
             self.unreadable |= unreadable
@@ -81,13 +89,6 @@ class PagedReader(ListReader):
             f"the provider holds {total} signing processes in one range that cannot be divided, hands out"
             f" {self.most} at a time, and never the same ones twice; a narrower query may work"
         )
-
-    def _items_once(self, pages: Sequence[ActivityPage]) -> int:
-        """Return the number of items in a pass, if `Skip` counts them and the pass contains no entry twice, else 0."""
-        parts = [page.processes for page in pages]
-        if not self.facts.counts_items or entries_of(merge_processes(parts)) < sum(map(entries_of, parts)):
-            return 0
-        return sum(page.items for page in pages)
 
     async def _pass(self, within: DateRange, total: int) -> tuple[list[ActivityPage], int | None]:
         """Return the pages of one pass, and the list's end; None if it continues without new items."""
@@ -113,7 +114,8 @@ class PagedReader(ListReader):
         total = min(max(total, 1), step * _AT_ONCE)  # a total may be far too high
         end = max(await gather_all(fill(skip, min(skip + step, total)) for skip in range(0, total, step)))
         known, old, skip = {key for page in pages for key in keys_of(page)}, 0, end
-        while old < _QUIET:
+        # A response far behind shows whether the server limits or ignores `Skip`, so that the list has no end.
+        while old != _OLD or not await self.is_endless(within):
             page = await self._fetch(within, self.most, skip)
             if page.length == 0:
                 return pages, end

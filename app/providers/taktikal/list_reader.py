@@ -42,13 +42,14 @@ from app.providers.taktikal.client import (
     TaktikalClient,
 )
 from app.providers.taktikal.items import adds_to
-from app.providers.taktikal.observations import AccountObservations
+from app.providers.taktikal.observations import AccountObservations, keys_of
 from app.providers.taktikal.wire import ActivityPage, Process
 
 JOINED = 16  #: as many may be added between two calls; a response that lacks more is truncated
 BEHIND = JOINED + 2  #: requested from the end of a list on
 _AMPLE = 32  #: times the largest process that the next one is surely smaller than
 _FAR = 1 << 24  #: a `Skip` after all processes
+_CALLS, _CALLS_EACH = 200, 12  #: for one window: fruitless ones in all, and for each fruitful one
 _SAMPLE = 64  #: processes of an account's first response
 _SMALL = 3  #: processes of an account whose list is believed against its total
 _TRUNCATED = 2  #: processes that a response as long as a truncated one lacks, or more
@@ -63,9 +64,29 @@ TWINS = (
 T = TypeVar("T")
 
 
+class Effort(msgspec.Struct):
+    """Calls for one window, of which those with a process that no earlier response contained are fruitful. Several
+    faults of a server at a time could otherwise cost thousands of calls for a few processes."""
+
+    calls: int = 0
+    fruitful: int = 0
+    keys: set[str] = msgspec.field(default_factory=set)
+
+    def add(self, keys: set[str]) -> None:
+        """Record a response. Raises SourceFailed after too many without new processes."""
+        self.calls += 1
+        self.fruitful += not keys <= self.keys
+        self.keys |= keys
+        if self.calls > _CALLS + _CALLS_EACH * self.fruitful:
+            raise SourceFailed(
+                f"the provider's responses contradict each other: {self.calls} do not show which of"
+                f" {len(self.keys)} signing processes are all; a narrower query may work"
+            )
+
+
 class ListReader(msgspec.Struct):
     """Calls of one request for one list. `unreadable`: items by their marks, and entries by their process. `doubts`:
-    reasons why events may be left out. Both with those of its copies."""
+    reasons why events may be left out. `effort`: of one window, or one process. All with those of its copies."""
 
     client: TaktikalClient
     filters: Filters
@@ -73,6 +94,7 @@ class ListReader(msgspec.Struct):
     spent: CallBudget
     unreadable: Counter[str] = msgspec.field(default_factory=Counter)
     doubts: set[str] = msgspec.field(default_factory=set)
+    effort: Effort = msgspec.field(default_factory=Effort)
 
     @property
     def most(self) -> int:
@@ -84,6 +106,7 @@ class ListReader(msgspec.Struct):
         fails, or totals are wrong. Raises SourceUnauthorized."""
         if self.facts.totals_are_wrong:
             return None
+        self.effort.add(set())
         return await self.optional(total_of(within), lambda one: one.client.total(within, one.filters, one.spent))
 
     async def optional(self, kind: str, make: Callable[[Self], Awaitable[T]]) -> T | None:
@@ -114,7 +137,7 @@ class ListReader(msgspec.Struct):
         if not lacking:
             return 0
         counted = await self._counted(within)
-        if (far := await self._after(within, _FAR, "far skip", most=1)) is not None and far.length:
+        if await self.is_endless(within):
             # The server ignores `Skip`: only the total, or parts of the range, show that more follow. A total alone is
             # not believed against a response that is shorter than another.
             more = (counted or 0) - page.length
@@ -217,6 +240,13 @@ class ListReader(msgspec.Struct):
         """Whether the list contains processes from the `Skip` of `places` on. Raises SourceError."""
         return (await self.take(within, BEHIND, places))[0].length > 0
 
+    async def is_endless(self, within: DateRange) -> bool:
+        """Whether a `Skip` after all processes takes no effect, in a list with any."""
+        known = self.facts.recall("far skip")
+        if known is None and (far := await self._after(within, _FAR, "far skip", most=1)) is not None:
+            self.facts.remember("far skip", known := far.length)
+        return bool(known)
+
     async def _skips(self, skip: int) -> bool:
         """Whether the account's list continues after `skip`: an empty response there is not a limit of `Skip`."""
         if skip > self.facts.longest_skip:
@@ -242,17 +272,21 @@ class ListReader(msgspec.Struct):
         return None if total is None or facts.totals_are_wrong else max(0, total - (facts.total_excess or 0))
 
     async def _places(self, page: ActivityPage, within: DateRange) -> int:
-        """Return the `Skip` after a response. Whether it counts processes or items is determined by requesting one
-        process of several items with a `Take` of 1."""
-        if page.split is not None and self.facts.counts_items is None:
-            alone = await self.one(page.split).optional("one item", lambda one: one.take(within, 1))
+        """Return the `Skip` after a response."""
+        if page.split is not None:
+            await self._find_unit(page.split, within)
+        return page.items if self.facts.counts_items else page.length
+
+    async def _find_unit(self, key: str, within: DateRange) -> None:
+        """Determine whether `Skip` counts processes or items, by a process of several items with a `Take` of 1."""
+        if self.facts.counts_items is None:
+            alone = await self.one(key).optional("one item", lambda one: one.take(within, 1))
             if alone is not None and alone[0].items:
                 self.facts.counts_items = alone[0].items <= alone[1]
-        return page.items if self.facts.counts_items else page.length
 
     def one(self, key: str) -> Self:
         """Return a reader of the process with this key."""
-        return msgspec.structs.replace(self, filters=self.filters.replace(ProcessKey=key))
+        return msgspec.structs.replace(self, filters=self.filters.replace(ProcessKey=key), effort=Effort())
 
     async def take(self, within: DateRange, most: int, skip: int = 0) -> tuple[ActivityPage, int]:
         """Return up to `most` after the first `skip`, and the number requested, which the provider accepts."""
@@ -275,6 +309,7 @@ class ListReader(msgspec.Struct):
             else:
                 self.facts.refuse(take)
             raise
+        self.effort.add(keys_of(page))
         self.facts.sample(page)
         self.doubt_halves([page])
         if page.split is not None and any(process.is_ambiguous for process in page.processes):

@@ -12,6 +12,7 @@ from app.providers.base import ENOUGH_BYTES, Batch, Hint, ReadRequest, Record
 from app.providers.http.concurrency import gather_all
 from app.providers.taktikal.client import DateRange
 from app.providers.taktikal.collector import Collector
+from app.providers.taktikal.list_reader import Effort
 from app.providers.taktikal.range_loader import RangeLoader, TooMany
 from app.providers.taktikal.wire import Process, merge_processes
 
@@ -22,6 +23,7 @@ _REACH = 2000  #: records of a first page that determine the extent of later one
 _SHORT = 600 * SECOND  #: a shorter rest is loaded, not counted
 _SMALL = 1000  #: processes of an account that is read at once unless ranges select by activity
 _SMALL_CALLS = 20  #: responses
+_FEW = 64  #: processes that cost less at once than by windows, whose ranges overlap
 
 
 def _ladder(first: int, last: int) -> list[int]:
@@ -113,6 +115,7 @@ class WindowReader:
             is_enough = calls >= _CALLS_PER_BATCH or spent.bytes >= enough
             if calls >= max_calls or (records and is_enough):
                 break
+            self._loader.effort = Effort()
             if self._facts.selects == "activity":
                 records += await self._by_activity(want - len(records))
             else:
@@ -251,7 +254,7 @@ class WindowReader:
         loader, facts = self._loader, self._facts
         if self._is_large:
             return None
-        unfiltered, most = not loader.filters.values, min(_SMALL, facts.fitting, _SMALL_CALLS * loader.most)
+        unfiltered, most = not loader.filters.values, min(_SMALL, facts.fitting, max(_FEW, _SMALL_CALLS * loader.most))
         total = facts.recall("size") if unfiltered and facts.ever else None
         if total is None:
             total = await loader.count_ever()

@@ -244,14 +244,15 @@ def _find_signee_keys(value: Any, process: str) -> Iterator[tuple[str, str]]:
 class ActivityPage(msgspec.Struct):
     """One response of `signing/activity`. `unreadable`: number of each item that is not a process, by its key, else its
     text. `length`: its processes, each once, and its unreadable items; `items`: of the array; `split`: the key of a
-    process with several items. `size`: bytes of its body. `null`: a null response, which means no process if the total
-    is 0, too. `date`: its `Date` in µs."""
+    process with several items; `parts`: each item as a process. `size`: bytes of its body. `null`: a null response,
+    which means no process if the total is 0, too. `date`: its `Date` in µs."""
 
     processes: list[Process]
     unreadable: Counter[str]
     length: int = 0
     items: int = 0
     split: str | None = None
+    parts: Sequence[Process] = ()
     size: int = 0
     null: bool = False
     date: int | None = None
@@ -280,11 +281,11 @@ def decode_activity(body: bytes) -> ActivityPage:
             processes.append(Process(key, item, delivered, index, sent is not None))
         else:
             unreadable[_mark((sent or delivered.items)[index])] += 1
-    split = None
+    split, parts = None, processes
     if len({process.key for process in processes}) < len(processes):
         ((split, _),) = Counter(process.key for process in processes).most_common(1)
         processes = list(merge_processes([processes], halves=True))
-    return ActivityPage(processes, unreadable, len(processes) + unreadable.total(), len(items), split, len(body))
+    return ActivityPage(processes, unreadable, len(processes) + unreadable.total(), len(items), split, parts, len(body))
 
 
 def _decode_leniently(body: bytes) -> tuple[list[Body | None], RawBody, list[Any]]:

@@ -285,6 +285,41 @@ async def test_a_list_that_is_shuffled_and_truncated_needs_no_reason() -> None:
         assert not found.doubts
 
 
+@pytest.mark.parametrize("cap", [1, 2, 5])
+@pytest.mark.parametrize("order", ["newest", "shuffled"])
+async def test_items_of_a_truncated_list_are_read_until_each_was_there(cap: int, order: Any) -> None:
+    """Found by a mock: the number of processes never reached that of the items, so that 14 passes read the list."""
+    emulator = company(30, split_items="by_item", max_take=cap, order=order, entry_ids="none")
+    found = loader(emulator, "creation", False)
+    processes = await found.everything(WHOLE)
+    assert [len(process.entries) for process in processes] == [2] * 30
+    passes = 1.5 if order == "newest" else 11
+    assert emulator.calls.total <= passes * 60 / cap + 24
+
+
+async def test_responses_that_contradict_each_other_are_a_failure_after_few_calls() -> None:
+    """Each has one of six processes, wherever it begins and whatever range it is of."""
+    emulator, number = company(6, max_take=1), 0
+    found = loader(emulator, "activity", True)
+
+    async def activity(within: Any, *args: Any, take: int, skip: int = 0) -> ActivityPage:
+        nonlocal number
+        number += 1
+        return await TaktikalClient.activity(found.client, WHOLE, *args, take=take, skip=number * 5 % 6)
+
+    found.client.activity = activity  # type: ignore[method-assign]
+    with pytest.raises(SourceFailed, match="narrower"):
+        await found.everything(DateRange.around(BASE - 30 * DAY, BASE + DAY))
+    assert emulator.calls.total <= 310  # concurrent ones end after the failure
+
+
+async def test_a_limit_of_processes_with_several_items_is_no_limit_of_bytes() -> None:
+    """Found by a mock: 428 of 489 events were left out, because one process in two items is longer than one process."""
+    emulator = company(40, split_items="by_process", max_take=1, max_skip=20, skip_beyond="first", total_cap=2)
+    with pytest.raises(SourceFailed, match="narrower"):
+        await loader(emulator, None).everything(WHOLE)
+
+
 async def test_a_total_that_is_far_too_high_costs_no_call_for_each() -> None:
     emulator = company(30, max_take=10, total_offset=10**9)
     assert len(await loader(emulator).everything(WHOLE)) == 30
