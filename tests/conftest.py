@@ -20,10 +20,8 @@ os.environ.pop("SSL_CERT_DIR", None)
 # Budgets of the property tests: small and derandomized, so that `make test` says the same twice; large with
 # FUZZ_EXAMPLES=N (`make fuzz`).
 _CALM = {
-    "deadline": None,
-    "print_blob": True,
-    "suppress_health_check": [HealthCheck.too_slow, HealthCheck.data_too_large],
-}
+    "deadline": None, "print_blob": True, "suppress_health_check": [HealthCheck.too_slow, HealthCheck.data_too_large],
+}  # fmt: skip
 
 settings.register_profile("small", derandomize=True, max_examples=60, database=None, **_CALM)
 if number := os.environ.get("FUZZ_EXAMPLES"):

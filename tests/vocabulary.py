@@ -43,17 +43,11 @@ TAKTIKAL = {
 
 SUBNOTO = {
     "envelope": {
-        "ENVELOPE_CREATED": "envelope.created",
-        "ENVELOPE_SENT": "envelope.sent",
-        "DOCUMENT_SIGNED": "recipient.signed",
-        "ENVELOPE_COMPLETED": "envelope.completed",
-        "ENVELOPE_OPENED": "envelope.viewed",
-        "ENVELOPE_DECLINED": "envelope.declined",
-        "ENVELOPE_CANCELED": "envelope.canceled",
-        "RECIPIENT_VERIFIED": "recipient.identity_verified",
-        "ENVELOPE_APPROVED": "envelope.approved",
-        "ENVELOPE_APPROVAL_PHASE_COMPLETED": "envelope.approval_phase_completed",
-        "ENVELOPE_SIGNED": "recipient.signed",
+        "ENVELOPE_CREATED": "envelope.created", "ENVELOPE_SENT": "envelope.sent", "DOCUMENT_SIGNED": "recipient.signed",
+        "ENVELOPE_COMPLETED": "envelope.completed", "ENVELOPE_OPENED": "envelope.viewed",
+        "ENVELOPE_DECLINED": "envelope.declined", "ENVELOPE_CANCELED": "envelope.canceled",
+        "RECIPIENT_VERIFIED": "recipient.identity_verified", "ENVELOPE_APPROVED": "envelope.approved",
+        "ENVELOPE_APPROVAL_PHASE_COMPLETED": "envelope.approval_phase_completed", "ENVELOPE_SIGNED": "recipient.signed",
     },
     "team": {
         "TEAM_CREATED": "team.created",
@@ -81,6 +75,6 @@ SUBNOTO = {
         "OAUTH_TOKEN_REVOKED": "oauth_token.revoked",
         "OAUTH_TOKEN_REUSE_DETECTED": "oauth_token.reuse_detected",
     },
-}
+}  # fmt: skip
 SUBNOTO_ALL = {name: type_ for table in SUBNOTO.values() for name, type_ in table.items()}
 FAILURES = {"notification.failed", "oauth_grant.denied"}

@@ -31,29 +31,16 @@ async def test_who_which_filters_how_many_and_how_it_ended(sources: list[MemoryS
     assert line["logger"] == AUDIT
     assert len(answer.json()["data"]) == line["events"]
     assert {name: line[name] for name in ("event", "level", "caller", "route", "request_id", "outcome", "status")} == {
-        "event": "access",
-        "level": "info",
-        "caller": "all",
-        "route": "/events",
-        "request_id": "mine",
-        "outcome": "allowed",
-        "status": 200,
-    }
+        "event": "access", "level": "info", "caller": "all", "route": "/events", "request_id": "mine",
+        "outcome": "allowed", "status": 200,
+    }  # fmt: skip
     names = Pseudonyms(SECRET)
     assert line["filters"] == {
-        "since": ["2026-05-01T00:00:00.000000Z"],
-        "until": ["2026-12-31T22:00:00.000000Z"],
-        "limit": ["5"],
-        "order": ["asc"],
-        "source": ["north"],
-        "type": ["envelope.*"],
-        "actor": [names.of("anna@example.com")],
-        "q": [names.of("LEASE")],
-        "include": ["raw"],
-        "partial": ["true"],
-        "provider_type": ["OPENED"],
+        "since": ["2026-05-01T00:00:00.000000Z"], "until": ["2026-12-31T22:00:00.000000Z"], "limit": ["5"],
+        "order": ["asc"], "source": ["north"], "type": ["envelope.*"], "actor": [names.of("anna@example.com")],
+        "q": [names.of("LEASE")], "include": ["raw"], "partial": ["true"], "provider_type": ["OPENED"],
         "envelope_id": [names.of("e1")],
-    }
+    }  # fmt: skip
     assert line["sources"] == ["north"]
     assert line["timestamp"]
 

@@ -96,16 +96,12 @@ READ, PII, RAW = "events:read", "pii:read", "raw:read"
 @pytest.mark.parametrize(
     ("query", "left", "reason"),
     [
-        ("", [], "unauthenticated"),
-        ("", [key_of({PII, RAW})], "forbidden"),
-        ("", [key_of({READ, RAW})], "forbidden"),
-        ("?include=raw", [key_of({READ, PII})], "forbidden"),
-        ("", [key_of({READ, PII}, "south")], "forbidden"),
-        ("", [key_of({READ, PII}, "north")], "forbidden"),
-        ("?source=north", [key_of({READ, PII}, "north")], None),
+        ("", [], "unauthenticated"), ("", [key_of({PII, RAW})], "forbidden"), ("", [key_of({READ, RAW})], "forbidden"),
+        ("?include=raw", [key_of({READ, PII})], "forbidden"), ("", [key_of({READ, PII}, "south")], "forbidden"),
+        ("", [key_of({READ, PII}, "north")], "forbidden"), ("?source=north", [key_of({READ, PII}, "north")], None),
     ],
     ids=["key", "events", "pii", "raw", "source", "other source", "nothing it needs"],
-)
+)  # fmt: skip
 async def test_what_is_taken_away_from_a_key_meanwhile_is_shown_on_no_further_page(
     query: str, left: list[ApiKey], reason: str | None
 ) -> None:

@@ -34,16 +34,12 @@ TYPES = sorted(
 def events() -> Iterator[Event]:
     """Every type, with everything there may be and with nothing that need not be."""
     actors = [
-        Actor("system"),
-        Actor("user", "u1", "Anna", "anna@example.com"),
-        Actor("recipient", email="x@example.com"),
-    ]
+        Actor("system"), Actor("user", "u1", "Anna", "anna@example.com"), Actor("recipient", email="x@example.com"),
+    ]  # fmt: skip
     envelopes = [None, Envelope("e1"), Envelope("e1", "lease.pdf", "completed", "o@example.com", "f", "w", "s")]
     recipients = [
-        None,
-        Recipient(),
-        Recipient("r1", "Jonas", "j@example.com", "+3545812345", "0101302989", "qualified"),
-    ]
+        None, Recipient(), Recipient("r1", "Jonas", "j@example.com", "+3545812345", "0101302989", "qualified"),
+    ]  # fmt: skip
     deliveries = [None, Delivery(), Delivery("sms", "delivered", "invitation")]
     targets = [Target("webhook"), None, Target("member", "m1", "Maria", "maria@example.com")]
     wholes = zip(actors, envelopes, recipients, deliveries, targets, strict=True)

@@ -30,15 +30,10 @@ KEY = "agw_" + "k" * 43
 def request(headers: dict[str, str], server: tuple[str, int] | None = ("127.0.0.1", 8000)) -> Request:
     return Request(
         {
-            "type": "http",
-            "method": "GET",
-            "path": "/events",
-            "query_string": b"",
-            "scheme": "http",
-            "server": server,
+            "type": "http", "method": "GET", "path": "/events", "query_string": b"", "scheme": "http", "server": server,
             "headers": [(name.lower().encode(), value.encode()) for name, value in headers.items()],
         }
-    )
+    )  # fmt: skip
 
 
 def test_keys_are_long_and_all_different() -> None:
@@ -64,13 +59,9 @@ def test_a_key_is_kept_as_its_hash_alone(tmp_path: Path) -> None:
     key = make_key("reporting", "events:read, pii:read", file, sources="a,b", rate="600/minute", expires="2090-01-01")
     assert key not in file.read_text()
     assert json.loads(file.read_text()) == {
-        "name": "reporting",
-        "hash": hash_of(key),
-        "scopes": ["events:read", "pii:read"],
-        "sources": ["a", "b"],
-        "rate": "600/minute",
-        "expires": "2090-01-01T00:00:00Z",
-    }
+        "name": "reporting", "hash": hash_of(key), "scopes": ["events:read", "pii:read"], "sources": ["a", "b"],
+        "rate": "600/minute", "expires": "2090-01-01T00:00:00Z",
+    }  # fmt: skip
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     caller = caller_of(Keyring(file=file), key)
     assert (caller.name, caller.scopes, caller.sources) == ("reporting", {"events:read", "pii:read"}, {"a", "b"})

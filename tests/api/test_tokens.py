@@ -56,15 +56,10 @@ async def test_a_good_token_opens_what_its_scopes_say(guarded: FastAPI, key: Any
 @pytest.mark.parametrize(
     ("scope", "allowed"),
     [
-        ("events:read", True),
-        (["events:read", 7], True),
-        ("events:readx", False),
-        ("EVENTS:READ", False),
-        (None, False),
-        ({"events:read": True}, False),
-        ([], False),
+        ("events:read", True), (["events:read", 7], True), ("events:readx", False), ("EVENTS:READ", False),
+        (None, False), ({"events:read": True}, False), ([], False),
     ],
-)
+)  # fmt: skip
 async def test_scopes_come_as_a_text_or_a_list(guarded: FastAPI, scope: Any, allowed: bool) -> None:
     answer = await call(guarded, signed(scope=scope, gateway_sources="north south"))
     assert answer.status_code == (200 if allowed else 403)
@@ -77,20 +72,13 @@ async def test_a_token_without_the_sources_claim_grants_none(guarded: FastAPI) -
 @pytest.mark.parametrize(
     ("changed", "says"),
     [
-        ({"exp": int(time.time()) - 100}, "has expired"),
-        ({"exp": None}, "wrong exp"),
-        ({"exp": "soon"}, "wrong exp"),
-        ({"nbf": int(time.time()) + 1000}, "not valid yet"),
-        ({"iss": "https://evil.example"}, "wrong iss"),
-        ({"iss": None}, "wrong iss"),
-        ({"aud": "another"}, "wrong aud"),
-        ({"aud": ["a", "b"]}, "wrong aud"),
-        ({"aud": None}, "wrong aud"),
-        ({"sub": None}, "wrong sub"),
-        ({"sub": 7}, "wrong sub"),
+        ({"exp": int(time.time()) - 100}, "has expired"), ({"exp": None}, "wrong exp"), ({"exp": "soon"}, "wrong exp"),
+        ({"nbf": int(time.time()) + 1000}, "not valid yet"), ({"iss": "https://evil.example"}, "wrong iss"),
+        ({"iss": None}, "wrong iss"), ({"aud": "another"}, "wrong aud"), ({"aud": ["a", "b"]}, "wrong aud"),
+        ({"aud": None}, "wrong aud"), ({"sub": None}, "wrong sub"), ({"sub": 7}, "wrong sub"),
         ({"sub": ""}, "wrong sub"),
     ],
-)
+)  # fmt: skip
 async def test_claims_that_do_not_fit(guarded: FastAPI, changed: dict[str, Any], says: str) -> None:
     answer = await call(guarded, signed(**changed))
     assert (answer.status_code, answer.json()["code"]) == (401, "unauthenticated")
@@ -107,36 +95,22 @@ def hs256(secret: bytes) -> str:
 @pytest.mark.parametrize(
     "token",
     [
-        forged({"alg": "none"}),
-        forged({"alg": "None"}),
-        forged({"alg": "nOnE", "kid": "rsa"}),
-        forged({"kid": "rsa"}),
-        forged({"alg": ["RS256"], "kid": "rsa"}),
-        forged({"alg": {"a": 1}, "kid": "rsa"}),
-        forged({"alg": "RS256", "kid": ["rsa"]}, "AAAA"),
-        forged({"alg": "RS256", "kid": "rsa"}),
-        forged({"alg": "RS256", "kid": "rsa"}, "AAAA"),
-        forged({"alg": "RS256", "kid": "unknown"}, "AAAA"),
+        forged({"alg": "none"}), forged({"alg": "None"}), forged({"alg": "nOnE", "kid": "rsa"}), forged({"kid": "rsa"}),
+        forged({"alg": ["RS256"], "kid": "rsa"}), forged({"alg": {"a": 1}, "kid": "rsa"}),
+        forged({"alg": "RS256", "kid": ["rsa"]}, "AAAA"), forged({"alg": "RS256", "kid": "rsa"}),
+        forged({"alg": "RS256", "kid": "rsa"}, "AAAA"), forged({"alg": "RS256", "kid": "unknown"}, "AAAA"),
         forged({"alg": "RS256", "kid": "../../etc/passwd"}, "AAAA"),
         forged({"alg": "RS256", "jwk": OTHER.as_dict(private=False)}, "AAAA"),
         forged({"alg": "RS256", "kid": "rsa", "crit": ["x"], "x": 1}, "AAAA"),
-        forged({"alg": "ES256", "kid": "rsa"}, "AAAA"),
-        hs256(RSA.as_pem(private=False)),
-        hs256(json.dumps(RSA.as_dict(private=False)).encode()),
-        hs256(b""),
-        signed(OTHER),
-        signed(RSA, header={"kid": "ec"}),
-        signed(OTHER, header={"kid": "rsa", "jwk": OTHER.as_dict(private=False)}),
+        forged({"alg": "ES256", "kid": "rsa"}, "AAAA"), hs256(RSA.as_pem(private=False)),
+        hs256(json.dumps(RSA.as_dict(private=False)).encode()), hs256(b""), signed(OTHER),
+        signed(RSA, header={"kid": "ec"}), signed(OTHER, header={"kid": "rsa", "jwk": OTHER.as_dict(private=False)}),
         signed(OTHER, header={"kid": "rsa", "jku": "https://evil.example/jwks"}),
-        signed(EC, "ES256", header={"kid": "rsa"}),
-        "a.b.c",
-        "e30.e30.e30",
-        f"{part([])}.{part({})}.x",
-        f"{part(b'[' * 20000)}.e30.x",
-        f"{part({'alg': 'RS256', 'kid': 'rsa'})}.{part(b'not json')}.AAAA",
+        signed(EC, "ES256", header={"kid": "rsa"}), "a.b.c", "e30.e30.e30", f"{part([])}.{part({})}.x",
+        f"{part(b'[' * 20000)}.e30.x", f"{part({'alg': 'RS256', 'kid': 'rsa'})}.{part(b'not json')}.AAAA",
         "x" * 9000 + "." + "y" * 9000 + ".z",
     ],
-)
+)  # fmt: skip
 async def test_no_forged_token_opens_anything(guarded: FastAPI, token: str) -> None:
     answer = await call(guarded, token)
     assert answer.status_code == 401
@@ -309,19 +283,13 @@ async def test_a_key_that_is_new_is_found_and_made_up_names_do_not_hammer_the_is
 @pytest.mark.parametrize(
     ("status", "body"),
     [
-        (500, b"oops"),
-        (302, b""),
-        (200, b"<html>"),
-        (200, b"\xff\xfe"),
-        (200, b"[" * 100_000),
-        (200, {"keys": 7}),
+        (500, b"oops"), (302, b""), (200, b"<html>"), (200, b"\xff\xfe"), (200, b"[" * 100_000), (200, {"keys": 7}),
         (200, {"keys": []}),
         (200, {"keys": [None, 1, {"kty": ["RSA"]}, {"kty": "RSA"}, {"kty": "RSA", "n": "!", "e": "?"}]}),
         (200, {"keys": [OctKey.generate_key(256, {"kid": "rsa"}).as_dict(private=True)]}),
-        (200, httpx.ConnectError("hunter2")),
-        (200, httpx.ReadTimeout("hunter2")),
+        (200, httpx.ConnectError("hunter2")), (200, httpx.ReadTimeout("hunter2")),
     ],
-)
+)  # fmt: skip
 async def test_an_issuer_that_fails_is_told_of_and_the_old_keys_stay(log: io.StringIO, status: int, body: Any) -> None:
     issuer = Issuer(body)
     issuer.status = status

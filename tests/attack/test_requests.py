@@ -29,15 +29,8 @@ PATHS = [
     "/ui", "/ui/app.js", "/ui/setup.js", "/ui/nowhere.js", "/docs", "/docs/start.js",
 ]  # fmt: skip
 LOG_BREAKERS = [
-    "\r\nforged: line",
-    '\n{"event": "request"}',
-    "\x1b[31mred",
-    "\u2028forged",
-    "\u2029",
-    "\x85",
-    "\x00",
-    "\x7f",
-]
+    "\r\nforged: line", '\n{"event": "request"}', "\x1b[31mred", "\u2028forged", "\u2029", "\x85", "\x00", "\x7f",
+]  # fmt: skip
 
 fuzzed = settings(
     max_examples=EXAMPLES,

@@ -81,18 +81,13 @@ def test_a_start_that_cannot_work_says_what_to_set_and_stops(
 @pytest.mark.parametrize(
     ("variables", "line", "sandbox"),
     [
-        ({"TAKTIKAL_API_KEY": "x"}, "", False),
-        ({"TAKTIKAL_COMPANY_KEY": "x"}, "", False),
-        ({"SUBNOTO_ACCESS_KEY": "x"}, "", False),
-        ({"SUBNOTO_SECRET_KEY": "x"}, "", False),
-        ({"GATEWAY_CONFIG": "absent.toml"}, "", False),
-        ({}, "TAKTIKAL_API_KEY=x", False),
-        ({}, "export SUBNOTO_SECRET_KEY=x", False),
-        ({}, "GATEWAY_CONFIG=absent.toml", False),
-        ({}, "", True),
+        ({"TAKTIKAL_API_KEY": "x"}, "", False), ({"TAKTIKAL_COMPANY_KEY": "x"}, "", False),
+        ({"SUBNOTO_ACCESS_KEY": "x"}, "", False), ({"SUBNOTO_SECRET_KEY": "x"}, "", False),
+        ({"GATEWAY_CONFIG": "absent.toml"}, "", False), ({}, "TAKTIKAL_API_KEY=x", False),
+        ({}, "export SUBNOTO_SECRET_KEY=x", False), ({}, "GATEWAY_CONFIG=absent.toml", False), ({}, "", True),
         ({}, "GATEWAY_URL=http://127.0.0.1:8000\nGATEWAY_KEY=x\n# TAKTIKAL_API_KEY=x", True),
     ],
-)
+)  # fmt: skip
 def test_make_serve_is_the_sandbox_only_without_any_setting_of_an_account(
     tmp_path: Path, variables: dict[str, str], line: str, sandbox: bool
 ) -> None:

@@ -128,11 +128,8 @@ def later_gateway(gateway: Gateway) -> Iterator[Server]:
     """A gateway whose one event has words, members and a status that no document contains today."""
     event = next(event for event in gateway.events if event["delivery"])
     event = json.loads(json.dumps(event)) | {
-        "type": "vault.sealed",
-        "category": "vault",
-        "outcome": "pending",
-        "new": 1,
-    }
+        "type": "vault.sealed", "category": "vault", "outcome": "pending", "new": 1,
+    }  # fmt: skip
     event["actor"]["kind"] = "robot"
     event["delivery"] |= {"channel": "pigeon", "status": "circling"}
     source = {"name": "vault", "provider": "vault", "status": "asleep", "reason": None, "complete_through": None}

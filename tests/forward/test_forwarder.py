@@ -145,12 +145,9 @@ def test_what_a_page_leaves_out_is_logged_at_each_change_and_counted(tmp_path: P
 
     bad = "times run back; 3 records that cannot be read are left out"
     pages = [
-        gap(1, "ok", None),
-        gap(2, "ok", bad),
-        gap(3, "ok", bad.replace("3", "12")),
-        gap(4, "forbidden", "team: 403"),
+        gap(1, "ok", None), gap(2, "ok", bad), gap(3, "ok", bad.replace("3", "12")), gap(4, "forbidden", "team: 403"),
         gap(5, "ok", None),
-    ]
+    ]  # fmt: skip
     one = World(tmp_path / "c", {f"cursor-{number}" if number else "": found for number, found in enumerate(pages)})
     with structlog.testing.capture_logs() as lines:
         made = one.run()

@@ -172,10 +172,8 @@ def test_the_gateway_may_do_nothing_that_it_need_not() -> None:
     assert context["runAsNonRoot"] is True
     assert context["seccompProfile"] == {"type": "RuntimeDefault"}
     assert CONTAINER["securityContext"] == {
-        "allowPrivilegeEscalation": False,
-        "readOnlyRootFilesystem": True,
-        "capabilities": {"drop": ["ALL"]},
-    }
+        "allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True, "capabilities": {"drop": ["ALL"]},
+    }  # fmt: skip
     assert POD["automountServiceAccountToken"] is False
     assert (SERVICE["read_only"], SERVICE["cap_drop"]) == (True, ["ALL"])
     assert SERVICE["security_opt"] == ["no-new-privileges:true"]

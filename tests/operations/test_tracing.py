@@ -122,11 +122,9 @@ def test_no_secret_and_nobodys_data_is_in_a_span(tmp_path: Path) -> None:
     ]
     own = {name: value for name, value in SECRETS.items() if name.isupper()}
     more = {
-        **own,
-        "GATEWAY_AUTH": "on",
-        "GATEWAY_API_KEYS": "\n".join(key.line() for key in keys),
+        **own, "GATEWAY_AUTH": "on", "GATEWAY_API_KEYS": "\n".join(key.line() for key in keys),
         "OTEL_EXPORTER_OTLP_HEADERS": f"authorization={SECRETS['TAKTIKAL_API_KEY']}",
-    }
+    }  # fmt: skip
     taktikal = TaktikalOptions(events=0, company_key=own["TAKTIKAL_COMPANY_KEY"], api_key=own["TAKTIKAL_API_KEY"])
     subnoto = SubnotoOptions(events=0, access_key=own["SUBNOTO_ACCESS_KEY"], secret_key=own["SUBNOTO_SECRET_KEY"])
     with served_world(taktikal, subnoto) as world, collecting() as collector:

@@ -44,13 +44,10 @@ KEY = "sic4n4ryk3y0081"  #: a signee key: with the process key it is the signing
 LINKS = ["https://sign.canary.example/open/s3cretlink", "https://files.canary.example/f1le"]
 #: Phones, national ids and addresses, and how else they are written.
 PRIVATE = {
-    "phone": ["+3548691177", "869 1177", "8691177", "00354 869-1177"],
-    "foreign phone": ["+4791234567", "912 34 567"],
-    "national id": ["120387-4459", "1203874459"],
-    "another id": ["010175-3389"],
-    "address": ["Hraunbraut 77", "HRAUNBRAUT  77"],
-    "town": ["Kanarivik"],
-}
+    "phone": ["+3548691177", "869 1177", "8691177", "00354 869-1177"], "foreign phone": ["+4791234567", "912 34 567"],
+    "national id": ["120387-4459", "1203874459"], "another id": ["010175-3389"],
+    "address": ["Hraunbraut 77", "HRAUNBRAUT  77"], "town": ["Kanarivik"],
+}  # fmt: skip
 NAMES = ["Sigurjón Kanarí", "Kanarí", "Sigurjón"]
 EMAILS = ["kanari.fugl@canary.example", "eigandi@canary.example"]
 SIGNEE = {
@@ -91,20 +88,13 @@ def plant(world: World) -> None:
             note={"deep": [TEXT], "mobileNumber": 8691177, "attachments": [{"url": LINKS[1]}]},
         )
     data = {
-        "recipientEmail": EMAILS[0],
-        "recipientName": NAMES[0],
-        "recipientPhone": PRIVATE["phone"][0],
+        "recipientEmail": EMAILS[0], "recipientName": NAMES[0], "recipientPhone": PRIVATE["phone"][0],
         "recipient": {"nationalId": PRIVATE["national id"][1], "address": {"street": PRIVATE["address"][0]}},
-        "city": PRIVATE["town"][0],
-        "ssn": PRIVATE["another id"][0],
-        "mobile": PRIVATE["foreign phone"][0],
-        "note": TEXT,
-        "signingUrl": LINKS[0],
-        "attachments": [{"name": "a.pdf", "url": LINKS[1]}],
-        "envelopeTitle": f"Lease of {NAMES[0]}, {PRIVATE['town'][0]}",
-        "userAgent": f"Mozilla {PRIVATE['phone'][0]}",
+        "city": PRIVATE["town"][0], "ssn": PRIVATE["another id"][0], "mobile": PRIVATE["foreign phone"][0],
+        "note": TEXT, "signingUrl": LINKS[0], "attachments": [{"name": "a.pdf", "url": LINKS[1]}],
+        "envelopeTitle": f"Lease of {NAMES[0]}, {PRIVATE['town'][0]}", "userAgent": f"Mozilla {PRIVATE['phone'][0]}",
         TEXT: TEXT,
-    }
+    }  # fmt: skip
     author = {"id": 77, "uuid": "0b0b0b0b-1111-4222-8333-444444444444", "email": EMAILS[1], "name": NAMES[0]}
     for category, kind in (("envelope", "ENVELOPE_OPENED"), ("envelope", "DOCUMENT_SIGNED"), ("team", "MEMBER_JOINED")):
         world.subnoto.history.append(

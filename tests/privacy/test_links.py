@@ -106,14 +106,10 @@ def test_names_that_became_the_same_are_numbered() -> None:
 def subnoto(data: Any) -> Record:
     logs = [
         {
-            "category": "envelope",
-            "eventType": "DOCUMENT_SIGNED",
-            "timestamp": 1712011501234,
-            "eventData": data,
-            "author": {"uuid": "u", "name": f"Anna {LINK}", "email": "anna@example.com"},
-            "envelopeUuid": "e",
+            "category": "envelope", "eventType": "DOCUMENT_SIGNED", "timestamp": 1712011501234, "eventData": data,
+            "author": {"uuid": "u", "name": f"Anna {LINK}", "email": "anna@example.com"}, "envelopeUuid": "e",
         }
-    ]
+    ]  # fmt: skip
     page = decode_page(json.dumps({"logs": logs, "totalCount": 1}).encode())
     return number_ties("s", "envelope", [(0, page.rows[0])], lambda _: True)[0]
 
@@ -125,12 +121,9 @@ def taktikal(**members: Any) -> Record:
 
 
 REPEATED = {
-    "envelopeTitle": f"at {LINK}",
-    "userAgent": LINK,
-    "recipientName": f"Jon {LINK}",
-    "list": [{f"to {LINK}": LINK}],
+    "envelopeTitle": f"at {LINK}", "userAgent": LINK, "recipientName": f"Jon {LINK}", "list": [{f"to {LINK}": LINK}],
     "recipient": {"signingUrl": LINK},
-}
+}  # fmt: skip
 SIGNEES: dict[str, Any] = {"sequenceSignees": [{"sequenceKey": "q", "signeeKey": "s", "url": LINK}]}
 TAKTIKAL: list[dict[str, Any]] = [
     {"activityLog": {name: f"see {LINK} a@b.is"} | others} | SIGNEES

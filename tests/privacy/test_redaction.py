@@ -55,20 +55,13 @@ class Planted(MemoryRecord):
     @staticmethod
     def content() -> dict[str, Any]:
         return {
-            "text": f"call {PHONE}",
-            "number": 5812345,
-            "timestamp": 15812345000,
-            "mobile": 1,
-            "isMobile": True,
-            "home_address": {"line": "anything"},
-            "postalCode": None,
-            "list": [["0101302989"]],
-            "5812345": "key",
+            "text": f"call {PHONE}", "number": 5812345, "timestamp": 15812345000, "mobile": 1, "isMobile": True,
+            "home_address": {"line": "anything"}, "postalCode": None, "list": [["0101302989"]], "5812345": "key",
             "email": "jonas@example.com",
             "sequenceSignees": [{"signeeKey": "k", "url": "https://sign.example/secret", "deep": [{"Url": "x"}]}],
             "attachmentReferences": [{"fileName": "a.pdf", "url": "https://files.example/secret"}],
             "webhook": {"url": "https://hook.example/kept"},
-        }
+        }  # fmt: skip
 
     def event(self) -> Event:
         return copy(self._event)
@@ -100,20 +93,11 @@ def test_without_the_scope_every_private_value_is_masked() -> None:
     assert event.envelope.name == f"Lease {MASK}.pdf"
     assert event.user_agent == f"Mozilla/5.0 {MASK}"
     assert event.data == {
-        "text": f"call {MASK}",
-        "number": MASK,
-        "timestamp": 15812345000,
-        "mobile": MASK,
-        "isMobile": True,
-        "home_address": MASK,
-        "postalCode": None,
-        "list": [[MASK]],
-        MASK: "key",
-        "email": "jonas@example.com",
-        "sequenceSignees": [{"signeeKey": "k", "deep": [{}]}],
-        "attachmentReferences": [{"fileName": "a.pdf"}],
+        "text": f"call {MASK}", "number": MASK, "timestamp": 15812345000, "mobile": MASK, "isMobile": True,
+        "home_address": MASK, "postalCode": None, "list": [[MASK]], MASK: "key", "email": "jonas@example.com",
+        "sequenceSignees": [{"signeeKey": "k", "deep": [{}]}], "attachmentReferences": [{"fileName": "a.pdf"}],
         "webhook": {"url": "https://hook.example/kept"},
-    }
+    }  # fmt: skip
     assert event.raw == {"signee": {"ssn": MASK}, "entry": {"d": f"to {MASK}"}}
     assert event.id == "id-5812345", "an id is computed before masking and stays"
 

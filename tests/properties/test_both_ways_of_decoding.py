@@ -14,17 +14,10 @@ from app.providers.taktikal.wire import ActivityPage, decode_activity
 
 TEXTS = st.sampled_from(
     [
-        "",
-        "a",
-        "Created",
-        "SMS:Delivered",
-        "SignupSent",
-        "clerk@example.is",
-        "Taktikal.Core",
-        "Þór 😀",
+        "", "a", "Created", "SMS:Delivered", "SignupSent", "clerk@example.is", "Taktikal.Core", "Þór 😀",
         "see l1 or https://l2",
     ]
-)
+)  # fmt: skip
 SIGNEES = st.sampled_from(["si1", "si2", "si3", ""])
 SCALARS = st.none() | st.booleans() | st.integers(-(1 << 63), (1 << 64) - 1) | st.floats(allow_nan=False) | TEXTS
 TIMES = st.sampled_from(

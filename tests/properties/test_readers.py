@@ -133,10 +133,8 @@ def subnoto_logs(draw: st.DrawFn) -> SubnotoLog:
 def test_subnoto(log: SubnotoLog, seed: int, grow: bool) -> None:
     emulator = SubnotoEmulator(SubnotoOptions(ties="shuffled", skew_seconds=0), clock=lambda: NOW, records=log.rows)
     client, facts, found = (
-        SubnotoClient(inside.subnoto(emulator), lambda: clock),
-        SubnotoObservations(lambda: 0),
-        TimeIndex(),
-    )
+        SubnotoClient(inside.subnoto(emulator), lambda: clock), SubnotoObservations(lambda: 0), TimeIndex(),
+    )  # fmt: skip
     clock = (NOW - EPOCH) // timedelta(microseconds=1)
 
     def make(span: ReadRequest, spent: CallBudget) -> Reader:

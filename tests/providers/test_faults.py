@@ -48,14 +48,11 @@ def single(one: World) -> dict[str, str]:
 @pytest.mark.parametrize(
     ("fault", "told", "calls"),
     [
-        (500, (502, "source_failed"), 3),
-        (504, (504, "source_timeout"), 3),
-        (503, (503, "source_unavailable"), 3),
-        ("cut", (503, "source_unavailable"), 3),
-        (401, (502, "source_unauthorized"), 1),
+        (500, (502, "source_failed"), 3), (504, (504, "source_timeout"), 3), (503, (503, "source_unavailable"), 3),
+        ("cut", (503, "source_unavailable"), 3), (401, (502, "source_unauthorized"), 1),
         (403, (502, "source_failed"), 1),
     ],
-)
+)  # fmt: skip
 async def test_a_failure_is_told_after_three_attempts_or_at_once(
     fault: int | str, told: tuple[int, str], calls: int
 ) -> None:

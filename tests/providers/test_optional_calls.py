@@ -55,17 +55,12 @@ KINDS: dict[str, tuple[dict[str, Any], Fails, list[int | str], bool]] = {
     "total": ({}, lambda path, _: is_total(path), FAULTS, False),
     "total by creation": (CREATION, lambda path, _: is_total(path), ["closes", "hangs"], False),
     "total of nothing": (
-        {"events": 20, "total_offset": 1},
-        lambda path, sent: is_total(path) and sent["EndDate"] < "1754",
-        [*FEW, 404],
+        {"events": 20, "total_offset": 1}, lambda path, sent: is_total(path) and sent["EndDate"] < "1754", [*FEW, 404],
         True,
     ),
     "total from year 1 on": (CREATION, lambda path, sent: is_total(path) and sent["StartDate"] < "0002", [429], True),
     "total where year 1 is refused": (
-        CREATION,
-        lambda path, sent: is_total(path) and sent["StartDate"] < "0002",
-        [400],
-        False,
+        CREATION, lambda path, sent: is_total(path) and sent["StartDate"] < "0002", [400], False,
     ),
     "all": (CREATION, lambda _, sent: sent["StartDate"] < "1754" and sent["EndDate"] > "9", FEW, True),
     "early": (CREATION, lambda _, sent: sent["EndDate"] < "2001", FEW, True),
@@ -76,7 +71,7 @@ KINDS: dict[str, tuple[dict[str, Any], Fails, list[int | str], bool]] = {
     "skip by creation": (CREATION, lambda _, sent: after(sent) > 0, FEW, True),
     "far skip": ({"max_take": 10}, lambda _, sent: after(sent) >= 1 << 24, FEW, False),
     "skip of all": ({"events": 20}, lambda _, sent: after(sent) > 0 and sent["StartDate"] < "1754", FEW, False),
-}
+}  # fmt: skip
 
 
 @pytest.mark.parametrize(("kind", "fault"), [(kind, fault) for kind, row in KINDS.items() for fault in row[2]])

@@ -154,10 +154,8 @@ def test_one_from_elsewhere_is_in_the_sandbox_of_every_worker(tmp_path: Path) ->
     (tmp_path / "sandbox" / "signbox").mkdir(parents=True)
     (tmp_path / EMULATOR).write_text(FILES[EMULATOR])
     settings = {
-        "GATEWAY_PROVIDERS_PATH": str(tmp_path / "providers"),
-        "PYTHONPATH": str(tmp_path),
-        "GATEWAY_AUTH": "off",
-    }
+        "GATEWAY_PROVIDERS_PATH": str(tmp_path / "providers"), "PYTHONPATH": str(tmp_path), "GATEWAY_AUTH": "off",
+    }  # fmt: skip
     with serving("--sandbox", "--sandbox-events", "60", "--workers", "2", cwd=tmp_path, env=settings) as gateway:
         assert "signbox (signbox)" in gateway.greeting
         # A new connection each time, so that either worker may get it.

@@ -50,23 +50,14 @@ BASE_URLS = [
 NUMBERS = {"CONCURRENCY": ["0", "x"], "RATE": ["0", "nan"]}
 WRONG: dict[str, dict[str, list[str]]] = {
     "TAKTIKAL": {
-        "BASE_URL": BASE_URLS,
-        "DATE_RANGE_MODE": ["both"],
-        "LOG_MODE": ["half"],
-        "MAX_ENVELOPE_AGE": ["PT1S", "long"],
-        "COMPANY_KEY": ["", "a:b"],
-        "API_KEY": ["", "a\nb"],
-        **NUMBERS,
+        "BASE_URL": BASE_URLS, "DATE_RANGE_MODE": ["both"], "LOG_MODE": ["half"], "MAX_ENVELOPE_AGE": ["PT1S", "long"],
+        "COMPANY_KEY": ["", "a:b"], "API_KEY": ["", "a\nb"], **NUMBERS,
     },
     "SUBNOTO": {
-        "SECRET_KEY": ["", "geheim\u00e9"],
-        "ACCESS_KEY": ["geheim:b"],
-        "CATEGORIES": ["envelope,other", ","],
-        "MAX_TIME_SKEW": ["-1", "nan"],
-        "TRANSPORT": ["pigeon"],
-        **NUMBERS,
+        "SECRET_KEY": ["", "geheim\u00e9"], "ACCESS_KEY": ["geheim:b"], "CATEGORIES": ["envelope,other", ","],
+        "MAX_TIME_SKEW": ["-1", "nan"], "TRANSPORT": ["pigeon"], **NUMBERS,
     },
-}
+}  # fmt: skip
 
 
 @pytest.mark.parametrize(

@@ -49,13 +49,8 @@ class Callers:
 
     def all(self) -> list[Caller]:
         kinds = (
-            (self.walk, 6),
-            (self.export, 4),
-            (self.follow, 2),
-            (self.listen, 4),
-            (self.hang_up, 1),
-            (self.look, 2),
-        )
+            (self.walk, 6), (self.export, 4), (self.follow, 2), (self.listen, 4), (self.hang_up, 1), (self.look, 2),
+        )  # fmt: skip
         return [kind for kind, times in kinds for _ in range(times)]
 
     async def loop(self, caller: Caller) -> None:

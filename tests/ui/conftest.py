@@ -30,12 +30,9 @@ KEYS = (
 )
 HOSTILE = (
     '<img src="https://evil.example/x" onerror="window.hit=1"><script>window.hit=1</script>',
-    '"><svg onload=window.hit=1>',
-    '=HYPERLINK("https://evil.example";"you")',
-    "javascript:window.hit=1",
-    "אבג דהו \u202eevil",
-    "long" * 80,
-)
+    '"><svg onload=window.hit=1>', '=HYPERLINK("https://evil.example";"you")', "javascript:window.hit=1",
+    "אבג דהו \u202eevil", "long" * 80,
+)  # fmt: skip
 PERSONAL = re.compile(r"name|title|mail|reason|description", re.IGNORECASE)
 Json = dict[str, Any]
 Pairs = list[tuple[str, Any]]

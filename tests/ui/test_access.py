@@ -59,10 +59,8 @@ def test_a_key_is_asked_for_once_a_session_and_stays_out_of_addresses(world: Wor
         tab.goto(f"{world.url}/ui")
         wait_for_rows(tab)
         assert tab.evaluate("[Object.values(sessionStorage), Object.keys(localStorage), document.cookie]") == [
-            [ALL],
-            [],
-            "",
-        ]
+            [ALL], [], "",
+        ]  # fmt: skip
         tab.locator("button[popovertarget=identity]").click()
         tab.get_by_role("button", name="Forget the key").click()
         for one in (page, tab):

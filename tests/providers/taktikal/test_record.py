@@ -154,14 +154,11 @@ def test_texts_searched_together_are_shown_as_if_each_were_searched_alone(
     signee = {"signeeKey": "si77777777777777", "name": "Ann", **others}
     log = [
         {
-            "id": n,
-            "status": "SigneeSigned",
-            "createdAt": "2024-01-01T00:00:00Z",
-            "description": text,
+            "id": n, "status": "SigneeSigned", "createdAt": "2024-01-01T00:00:00Z", "description": text,
             "signeeKey": signee["signeeKey"],
         }
         for n, text in enumerate(descriptions)
-    ]
+    ]  # fmt: skip
     one = process_of({"processKey": "sp1", "signees": [signee], "activityLog": log})
     events = [record.event() for record in records_of("s", one)[0]]
     alone = one.secrets.text

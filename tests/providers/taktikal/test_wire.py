@@ -62,14 +62,10 @@ def test_what_is_raw_keeps_the_providers_own_spelling() -> None:
 @pytest.mark.parametrize(
     ("body", "total"),
     [
-        (b'{"total": 1342}', 1342),
-        (b'{"total": "1342"}', 1342),
-        (b'{"Total": 0}', 0),
-        (b"{}", None),
-        (b"", None),
+        (b'{"total": 1342}', 1342), (b'{"total": "1342"}', 1342), (b'{"Total": 0}', 0), (b"{}", None), (b"", None),
         (b"null", None),
     ],
-)
+)  # fmt: skip
 def test_total(body: bytes, total: int | None) -> None:
     assert decode_total(body) == total
 
