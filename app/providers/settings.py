@@ -145,8 +145,8 @@ def remedy(item: Any) -> str:
     """Return the text of one of pydantic's errors, to follow the setting's name: no capital, no full stop."""
     if item["type"] in ("bool_parsing", "bool_type"):
         return "must be true or false"
-    message = str(item["msg"]).removeprefix("Value error, ")
-    return f"{message[0].lower()}{message[1:]}"
+    message = str(item["msg"]).removeprefix("Value error, ").partition(", unable to parse")[0]
+    return f"{message[0].lower()}{message[1:]}".replace("input should be", "must be")
 
 
 def iso_duration(value: Any, parse: Callable[[Any], timedelta], example: str) -> timedelta:

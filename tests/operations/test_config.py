@@ -85,6 +85,7 @@ def test_names_are_in_capitals(clean: Path, monkeypatch: pytest.MonkeyPatch, whe
     [
         ("GATEWAY_AUTH", "maybe", "'on' or 'off'"),
         ("GATEWAY_DEADLINE", "nan", "finite"),
+        ("GATEWAY_DEADLINE", "soon", ": must be a valid number."),
         ("GATEWAY_DEFAULT_WINDOW", "30", "P30D"),
         ("GATEWAY_DEFAULT_WINDOW", "PT0S", "PT1S"),
         ("GATEWAY_DEFAULT_WINDOW", "P30X", ": must be an ISO 8601 duration such as P30D or PT12H."),
@@ -282,7 +283,7 @@ def test_one_account_configured_twice_is_warned_of(clean: Path, monkeypatch: pyt
     [
         ("[gateway]\ndeadlin = 5", "deadlin is not a setting; did you mean deadline?"),
         ("[gatway]\n", "gatway is not a setting; did you mean gateway?"),
-        ("[gateway]\nscan = 0", "gateway.scan (in the TOML file): input should be greater than or equal to 1"),
+        ("[gateway]\nscan = 0", "gateway.scan (in the TOML file): must be greater than or equal to 1"),
         ("gateway = 1", "[gateway]"),
         ("sources = 1", "[[sources]]"),
         ("[gateway\n", "no TOML file"),

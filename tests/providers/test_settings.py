@@ -88,7 +88,7 @@ def test_what_is_wrong_is_a_sentence_as_the_gateways_own_settings_have_it() -> N
             "taktikal", {"TAKTIKAL_API_KEY": "a", "TAKTIKAL_LOG_MODE": "half", "TAKTIKAL_MAX_ENVELOPE_AGE": "PT1S"}
         )
     assert error.value.detail == (
-        "TAKTIKAL_COMPANY_KEY is missing; set it; TAKTIKAL_LOG_MODE: input should be 'auto', 'whole' or 'trimmed';"
+        "TAKTIKAL_COMPANY_KEY is missing; set it; TAKTIKAL_LOG_MODE: must be 'auto', 'whole' or 'trimmed';"
         " TAKTIKAL_MAX_ENVELOPE_AGE: must be from PT1M to P3660D."
     )
 
