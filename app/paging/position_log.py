@@ -32,6 +32,10 @@ _FALLING = 8
 #: See `are_falling`: random times of a page reach these once in 100 pages, and once in 1,000.
 _SUSPECT, _SURELY = 1.5, 2.0
 
+#: Added to the rows of a hint's page if it is not full, and therefore the last one. More than a page has: hints
+#: of older cursors, which lack it, prove no end.
+ENDS = 1 << 16
+
 #: µs before a walk in which its log may grow: an older row after the end contradicts the total.
 _FRESH = 30 * SECOND
 
@@ -330,7 +334,7 @@ class PositionLog(Generic[R]):
 
     def hint(self, edge: int, skew: int) -> list[int] | None:
         """Return the number of the last row read below `edge` (a v), the approximate number of rows in one `skew`
-        there, twice the number of known rows of that page (one more if it is full), and their digest. None if no row
+        there, the number of known rows of that page (and ENDS if it is not full), and their digest. None if no row
         was read."""
         rows = ((x, self.rows[self.number(x)]) for x in self.xs())
         known = [(x, row.time * self.sign) for x, row in rows if row.time is not None and not row.bad]
@@ -340,7 +344,7 @@ class PositionLog(Generic[R]):
         behind = self.number(next(filter(self.is_supported, reversed(below)), below[-1]))
         slack = sum(edge <= v < edge + skew for _, v in known)
         page = self.rows_of(self.page_of(behind))
-        return [behind, slack, 2 * len(page) + (len(page) == self.size), digest_of(page)]
+        return [behind, slack, len(page) + ENDS * (len(page) < self.size), digest_of(page)]
 
 
 def _step_back(times: Sequence[int]) -> int:

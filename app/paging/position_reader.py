@@ -18,7 +18,7 @@ from typing import Generic
 from app.domain.times import DAY
 from app.paging.chain import Chain
 from app.paging.log_end import LogMoved, OddPages
-from app.paging.position_log import PositionLog
+from app.paging.position_log import ENDS, PositionLog
 from app.paging.position_search import Search
 from app.paging.rows import Consecutive, HeldRows, R, Response, Rows
 from app.paging.steadiness import Anchor
@@ -71,10 +71,10 @@ class PositionReader(Generic[R]):
         self._total, self._trusted = total, longest >= page_size
         anchor = None
         if self._hint and len(self._hint) > 2:
-            anchor = Anchor(self._hint[0] // page_size + 1, self._hint[2] // 2, self._hint[3])
+            anchor = Anchor(self._hint[0] // page_size + 1, self._hint[2] % ENDS, self._hint[3])
         self._log: PositionLog[R] = PositionLog(ascending, page_size, max_skew, anchor, longest, now)
         self.steadiness, self.ending, self.misplaced = self._log.steadiness, self._log.ending, self._log.misplaced
-        if anchor is not None and self._hint and not self._hint[2] % 2:
+        if anchor is not None and self._hint and self._hint[2] >= ENDS:
             self.ending.prove((anchor.page - 1) * page_size + anchor.rows)
         self._anchor, self._left = anchor, list(glances)  # `_left`: pages to read after those of the first round
         self._marks = [(self._log.number(number), time * self._log.sign) for number, time in marks]

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from app.paging.position_log import ENDS
 from app.paging.position_reader import LogMoved, OddPages, PositionReader, Response
 from tests.properties.logs import HISTORY, STEPS, Log, Reading, Row, logs
 
@@ -56,6 +57,12 @@ WRONG = st.one_of(
 def test_a_hint_need_not_be_right(reading: Reading, seed: int, wrong: list[list[int] | None]) -> None:
     rng = random.Random(seed)
     got = reading.walk(rng, hints=lambda hint: hint if rng.random() < 0.3 else rng.choice(wrong))
+    assert got == reading.truth(reading.log.rows)
+
+
+@given(readings(), SEEDS)
+def test_hints_of_older_cursors_are_read(reading: Reading, seed: int) -> None:
+    got = reading.walk(random.Random(seed), hints=lambda hint: hint and [*hint[:2], hint[2] % ENDS, *hint[3:]])
     assert got == reading.truth(reading.log.rows)
 
 
