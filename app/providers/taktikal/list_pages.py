@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
 
 from app.domain.errors import SourceFailed
 from app.providers.http.concurrency import gather_all
 from app.providers.taktikal.client import DateRange, TakeRefused
-from app.providers.taktikal.items import adds_to, compare_items, distinct, entries_of
 from app.providers.taktikal.list_reader import TWINS, UNPROVEN, ListReader
-from app.providers.taktikal.observations import keys_of
+from app.providers.taktikal.models import content_of, contents_of, shares_twins
+from app.providers.taktikal.observations import adds_to, keys_of
 from app.providers.taktikal.wire import ActivityPage, Process, merge_processes
 
 _PASSES = 48
@@ -20,75 +22,121 @@ _STABLE = 12  #: responses in the order of the passes before that show that the 
 _OLD = 3  #: responses without new items behind the expected end of a list
 
 
+class _Listing:
+    """What the passes over a list returned. In a stable order, one pass returns all. Otherwise each returns some of the
+    missing ones, and unreadable items are on several pages: equal ones count as often as on one page."""
+
+    def __init__(self) -> None:
+        self.found: dict[str, Process] = {}
+        self._items: dict[tuple[str | bytes, ...], Process] = {}  # by their content, if `Skip` counts items
+        self._unreadable = Counter[str]()
+        self.quiet = self._same = self._held = 0  # passes without new items, and in the order of the one before
+        self._order: list[set[str]] = []
+
+    def add(self, pages: Sequence[ActivityPage]) -> None:
+        """Add a pass."""
+        batches = [self.found.values(), *(page.processes for page in pages)]
+        self.found = {one.key: one for one in merge_processes(batches)}
+        for page in pages:
+            self._unreadable |= page.unreadable
+        held = self.bad.total() + len(self.found) + _entries_of(self.found.values())
+        order = list(map(keys_of, pages))
+        self.quiet = self.quiet + 1 if held == self._held else 0
+        self._same = self._same + 1 if order == self._order else 0
+        self._held, self._order = held, order
+
+    def add_items(self, pages: Iterable[ActivityPage]) -> None:
+        parts = (part for page in pages for part in page.parts)
+        self._items |= {(part.key, *sorted(map(content_of, part.entries))): part for part in parts}
+
+    @property
+    def bad(self) -> Counter[str]:
+        """Return the unreadable items that are not a process in another response."""
+        return Counter({mark: times for mark, times in self._unreadable.items() if mark not in self.found})
+
+    @property
+    def length(self) -> int:
+        """Return the number of processes, or of items if no entry is in two, with the unreadable ones."""
+        parts = self._items.values()
+        is_once = _entries_of(merge_processes([parts])) == _entries_of(parts)
+        return max(len(self.found), len(parts) if is_once else 0) + self.bad.total()
+
+    @property
+    def is_stable(self) -> bool:
+        return self.quiet > 0 and self._same * len(self._order) >= _STABLE
+
+    @property
+    def is_one_page(self) -> bool:
+        """Whether all responses of the last pass have the same processes."""
+        return len(set(map(frozenset, self._order))) == 1
+
+
 class PagedReader(ListReader):
     """Page through lists for one request."""
 
     async def page_through(self, within: DateRange, total: int) -> list[Process]:
-        """Read all pages of a list, until as many different processes were returned as it contains.
-
-        With a stable order, one pass suffices. Otherwise each pass returns some of the missing ones, and unreadable
-        items are on several pages: equal ones count as often as on one page. Raises SourceError."""
-        found: dict[str, Process] = {}
-        unreadable, items = Counter[str](), dict[tuple[str | bytes, ...], Process]()
-        quiet, same, known, tries, before, claimed = 0, 0, 0, 0, list[set[str]](), total
+        """Read all pages of a list, in passes, until as many different processes were returned as it contains. Raises
+        SourceError."""
+        listing, claimed, tries = _Listing(), total, 0
         pages, end = list[ActivityPage](), None
         for _ in range(_PASSES):
             try:
                 pages, end = await self._pass(within, total)
             except TakeRefused:
                 continue
-            found = {one.key: one for one in merge_processes([found.values(), *(page.processes for page in pages)])}
-            for page in pages:
-                unreadable |= page.unreadable
-            bad = Counter({mark: times for mark, times in unreadable.items() if mark not in found})
-            held = bad.total() + sum(len(one.entries) + 1 for one in found.values())
+            listing.add(pages)
             if end is None:
-                if held == known or len(set(map(frozenset, map(keys_of, pages)))) == 1:
+                if listing.quiet or listing.is_one_page:
                     break  # the server does not apply `Skip`
-                known = held
                 continue
-            quiet, known = quiet + 1 if held == known else 0, held
-            order = [keys_of(page) for page in pages]
-            same, before = same + 1 if order == before else 0, order
-            split, shares = compare_items(pages)
-            if split is not None:
-                self.facts.splits = True
-                await self._find_unit(split, within)
-            # The end may count items, of which a process may have several, and equal unreadable ones count once.
-            items = items | distinct(pages) if self.facts.counts_items else items
-            is_once = entries_of(merge_processes([items.values()])) == entries_of(items.values())
-            reached = max(len(found), len(items) if is_once else 0) + bad.total()
-            self.facts.is_shuffled |= reached < end
-            exact = reached >= end and (end >= total or quiet)
-            is_stable = quiet > 0 and same * len(pages) >= _STABLE
-            if exact or is_stable or quiet >= _QUIET:
-                lacking = await self._behind(within, end, (reached, end), pages, found.values(), claimed)
+            shares = await self._compare_items(pages, within)
+            if self.facts.counts_items:
+                listing.add_items(pages)
+            self.facts.is_shuffled |= listing.length < end
+            is_all = listing.is_stable or (listing.length >= end and (end >= total or listing.quiet > 0))
+            if is_all or listing.quiet >= _QUIET:
+                lengths = listing.length, end
+                lacking = await self._behind(within, end, lengths, pages, listing.found.values(), claimed)
                 tries += 1
-                is_last = tries == _TRIES
-                if not lacking or (is_last and (lacking == 1 or await self._ends(within, pages, end))):
-                    if lacking:
+                if not lacking or (tries == _TRIES and (lacking == 1 or await self._ends(within, pages, end))):
+                    if lacking or not is_all:
                         self.doubts.add(UNPROVEN)
-                    # Wrong totals would cost as many passes again.
-                    self.facts.totals_are_wrong = self.facts.totals_are_wrong or lacking > 1
-                    self.unreadable |= bad
-                    self.doubt_halves(pages)
                     if shares and self.facts.splits:
                         self.doubts.add(TWINS)
-                    if not (exact or is_stable):
-                        self.doubts.add(UNPROVEN)
-                    return list(found.values())
-                if is_last:
+                    # Wrong totals would cost as many passes again.
+                    self.facts.totals_are_wrong = self.facts.totals_are_wrong or lacking > 1
+                    self.unreadable |= listing.bad
+                    self.doubt_halves(pages)
+                    return list(listing.found.values())
+                if tries == _TRIES:
                     break
             total = end
         if pages and end is None and max(page.items for page in pages) < self.facts.longest:
             # A limit by count is not below a longer response: rather the total is wrong.
             self.doubts.add(UNPROVEN)
-            self.unreadable |= unreadable
-            return list(found.values())
+            self.unreadable |= listing.bad
+            return list(listing.found.values())
         raise SourceFailed(
             f"the provider holds {total} signing processes in one range that cannot be divided, hands out"
             f" {self.most} at a time, and never the same ones twice; a narrower query may work"
         )
+
+    async def _compare_items(self, pages: Sequence[ActivityPage], within: DateRange) -> bool:
+        """Find processes that are in parts on several pages of a list. Return whether such parts share entries without
+        ids, which may be twins or one entry."""
+        items: dict[str, list[Process]] = {}
+        for page in pages:
+            for process in page.processes:
+                items.setdefault(process.key, []).append(process)
+        split, shares = None, False
+        for one, other in (pair for found in items.values() for pair in pairwise(found)):
+            mine, theirs = contents_of(one.entries), contents_of(other.entries)
+            split = one.key if mine - theirs and theirs - mine else split
+            shares |= shares_twins(mine & theirs, other.entries)
+        if split is not None:
+            self.facts.splits = True
+            await self._find_unit(split, within)
+        return shares
 
     async def _pass(self, within: DateRange, total: int) -> tuple[list[ActivityPage], int | None]:
         """Return the pages of one pass, and the list's end; None if it continues without new items."""
@@ -130,3 +178,7 @@ class PagedReader(ListReader):
         """Whether a response may be truncated between two items of its last process, which must then begin the next
         one."""
         return 1 < page.length < take and not self.facts.counts_items
+
+
+def _entries_of(processes: Iterable[Process]) -> int:
+    return sum(len(one.entries) for one in processes)

@@ -41,8 +41,7 @@ from app.providers.taktikal.client import (
     TakeRefused,
     TaktikalClient,
 )
-from app.providers.taktikal.items import adds_to
-from app.providers.taktikal.observations import AccountObservations, keys_of
+from app.providers.taktikal.observations import AccountObservations, adds_to, keys_of
 from app.providers.taktikal.wire import ActivityPage, Process
 
 JOINED = 16  #: as many may be added between two calls; a response that lacks more is truncated

@@ -11,6 +11,7 @@ from msgspec import UNSET
 from app.domain.times import DAY, SECOND
 from app.providers.http.client import OptionalCalls
 from app.providers.taktikal.client import DateRange
+from app.providers.taktikal.models import contents_of
 from app.providers.taktikal.record import ticks_of
 from app.providers.taktikal.response_limits import AGAIN, ResponseLimits
 from app.providers.taktikal.wire import ActivityPage, Process
@@ -193,3 +194,9 @@ class AccountObservations(ResponseLimits):
 
 def keys_of(page: ActivityPage) -> set[str]:
     return {process.key for process in page.processes}
+
+
+def adds_to(known: Iterable[Process], later: ActivityPage) -> bool:
+    """Whether a later response contains processes or entries that the known processes do not."""
+    logs = {one.key: one.entries for one in known}
+    return any(one.key not in logs or contents_of(one.entries) - contents_of(logs[one.key]) for one in later.processes)

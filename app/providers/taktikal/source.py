@@ -23,11 +23,10 @@ from app.providers.base import (
 )
 from app.providers.http.client import ProviderHttp
 from app.providers.http.concurrency import gather_all
-from app.providers.taktikal.calibration import calibrate
+from app.providers.taktikal.calibration import calibrate, probe
 from app.providers.taktikal.client import PARAMETERS, DateRange, Filters, TaktikalClient
 from app.providers.taktikal.mapping import MAPPING, meaning_of
 from app.providers.taktikal.observations import CALIBRATION, AccountObservations
-from app.providers.taktikal.probe import probe
 from app.providers.taktikal.range_loader import RangeLoader
 from app.providers.taktikal.reader import ProcessReader, WindowReader
 from app.providers.taktikal.record import CATEGORY, TaktikalRecord, read_locator, records_of

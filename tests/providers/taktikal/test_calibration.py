@@ -10,10 +10,9 @@ import pytest
 from app.domain.times import SECOND
 from app.feed.service import Feed
 from app.providers.base import CallBudget, ProbeResult
-from app.providers.taktikal.calibration import calibrate
+from app.providers.taktikal.calibration import calibrate, probe
 from app.providers.taktikal.client import WHOLE, DateRange, Filters, TaktikalClient
 from app.providers.taktikal.observations import AccountObservations, Selection
-from app.providers.taktikal.probe import probe
 from app.providers.taktikal.wire import ActivityPage
 from sandbox.taktikal import Emulator, EmulatorOptions, Entry, Process
 from tests.providers import inside
