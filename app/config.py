@@ -48,7 +48,7 @@ class Configuration(msgspec.Struct, frozen=True):
     """Everything that was configured.
 
     `tables` are the `[[sources]]` of the TOML file with their secrets; `environment` contains the providers' variables;
-    `provider_paths` are directories with more provider folders. `sandbox`: the sources are emulators, and the key
+    `provider_paths` are directories with more providers. `sandbox`: the sources are emulators, and the key
     `sandbox` grants everything.
     """
 

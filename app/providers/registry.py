@@ -26,9 +26,9 @@ _SOURCE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z")
 
 
 def find_providers(extra_paths: Sequence[Path | str] = ()) -> dict[str, Provider]:
-    """Return all providers by name, sorted. `extra_paths` are directories with more provider folders.
+    """Return all providers by name, sorted. `extra_paths` are directories with more providers.
 
-    Raises ConfigurationError with the folder and the error.
+    Raises ConfigurationError with the provider's path and the error.
     """
     for extra in map(str, extra_paths):
         if not Path(extra).is_dir():
@@ -37,35 +37,35 @@ def find_providers(extra_paths: Sequence[Path | str] = ()) -> dict[str, Provider
             app.providers.__path__.append(extra)
     importlib.invalidate_caches()
     found: dict[str, Provider] = {}
-    folders: dict[str, str] = {}
-    # Path by path, because for several paths pkgutil hides the second of two folders of one name.
+    places: dict[str, str] = {}
+    # Path by path, because for several paths pkgutil hides the second of two providers of one name.
     for path in app.providers.__path__:
         for module in pkgutil.iter_modules([path]):
             if path == app.providers.__path__[0] and module.name in _INFRASTRUCTURE:
                 continue
-            folder = f"{path}/{module.name}"
-            if other := folders.get(module.name):
-                raise ConfigurationError(f"Two provider folders have one name: {other} and {folder}.")
-            folders[module.name] = folder
-            found[module.name] = _load(module.name, folder)
+            place = f"{path}/{module.name}"
+            if other := places.get(module.name):
+                raise ConfigurationError(f"Two providers have one name: {other} and {place}.")
+            places[module.name] = place
+            found[module.name] = _load(module.name, place)
     return dict(sorted(found.items()))
 
 
-def _load(name: str, folder: str) -> Provider:
+def _load(name: str, place: str) -> Provider:
     try:
         provider = getattr(importlib.import_module(f"{app.providers.__name__}.{name}"), "PROVIDER", None)
     except Exception as error:
         problem = f" cannot be imported: {type(error).__name__}: {error}"
-        raise ConfigurationError(f"Provider folder {folder}{problem}") from error
+        raise ConfigurationError(f"Provider {place}{problem}") from error
     if isinstance(provider, Provider) and provider.name == name and _NAME.match(name):
         return provider
     if provider is None:
-        problem = " has no PROVIDER in its __init__.py; see app/providers/base.py."
+        problem = " exports no PROVIDER; see docs/guides/adding-a-provider.md."
     elif not isinstance(provider, Provider):
         problem = f": PROVIDER must be a Provider, not {type(provider).__name__}."
     else:
-        problem = ": PROVIDER.name must be the folder's name (lower-case letters, digits)."
-    raise ConfigurationError(f"Provider folder {folder}{problem}")
+        problem = ": PROVIDER.name must be the module's name (lower-case letters, digits)."
+    raise ConfigurationError(f"Provider {place}{problem}")
 
 
 def make_sources(
@@ -111,5 +111,5 @@ def renamed_keys(provider: Provider) -> dict[str, str]:
 
 
 def provider_paths(environment: Mapping[str, str]) -> list[Path]:
-    """Return the directories with more provider folders, from GATEWAY_PROVIDERS_PATH."""
+    """Return the directories with more providers, from GATEWAY_PROVIDERS_PATH."""
     return [Path(part) for part in environment.get("GATEWAY_PROVIDERS_PATH", "").split(os.pathsep) if part]

@@ -64,12 +64,12 @@ def test_a_provider_may_be_a_single_module(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "text", "says"),
     [
-        ("empty", "", "has no PROVIDER"),
-        ("none", "PROVIDER = None", "has no PROVIDER"),
+        ("empty", "", "exports no PROVIDER"),
+        ("none", "PROVIDER = None", "exports no PROVIDER"),
         ("wrong", "PROVIDER = 5", "must be a Provider, not int"),
         ("broken", "import not_there_at_all", "cannot be imported: ModuleNotFoundError"),
-        ("named", good("otherwise"), "must be the folder's name"),
-        ("taktikal", good("taktikal"), "Two provider folders have one name"),
+        ("named", good("otherwise"), "must be the module's name"),
+        ("taktikal", good("taktikal"), "Two providers have one name"),
     ],
 )
 def test_a_broken_folder_stops_the_start_and_is_named(folder: Path, name: str, text: str, says: str) -> None:
