@@ -186,15 +186,26 @@ async def ask(feed: Feed, caller: Caller = ANYONE, /, **parameters: Any) -> Page
     return await feed.page(read_query(EventQuery, pairs), caller)
 
 
+def cut_off(page: Page, rng: random.Random) -> tuple[list[Record], str | None]:
+    """Now and then a page only up to any of its records, as an export or a stream may break off, and the cursor to go
+    on with behind that one."""
+    if not page.records or rng.random() < 0.5:
+        return page.records, page.next_cursor
+    place = rng.randrange(len(page.records))
+    return page.records[: place + 1], page.cursor_after(place)
+
+
 async def walk(
     feeds: Feed | Sequence[Feed],
     *,
     limits: Callable[[], int] | int = 100,
     between: Callable[[], None] | None = None,
     most: int = 5000,
+    cuts: random.Random | None = None,
     **parameters: Any,
 ) -> Walk:
-    """Pages from the first to the last, on the given replicas in turn, and what must hold of every page."""
+    """Pages from the first to the last, on the given replicas in turn, and what must hold of every page. `cuts`: by
+    which pages are cut off."""
     replicas = itertools.cycle([feeds] if isinstance(feeds, Feed) else feeds)
     found = Walk()
     cursor: str | None = None
@@ -206,8 +217,8 @@ async def walk(
         assert page.has_more == (page.next_cursor is not None)
         assert page.records or not page.has_more or page.scanned_to is not None, "an empty page that is not the last"
         found.pages.append(page)
-        found.records.extend(page.records)
-        cursor = page.next_cursor
+        records, cursor = (page.records, page.next_cursor) if cuts is None else cut_off(page, cuts)
+        found.records.extend(records)
         if cursor is None:
             return found
         if between is not None:

@@ -18,7 +18,7 @@ from sandbox.faults import Faults
 from sandbox.subnoto import EmulatorOptions as SubnotoOptions
 from sandbox.taktikal import EmulatorOptions as TaktikalOptions
 from tests.api.memory import MemorySource, history
-from tests.worlds import ANYONE, SECRET, World, any_limit, ask, describe, micros, walk, world
+from tests.worlds import ANYONE, SECRET, World, any_limit, ask, cut_off, describe, micros, walk, world
 
 DAY = 86_400_000_000
 #: An endless failure that is not worth repeating, so that tests do not wait for back-off.
@@ -95,10 +95,7 @@ async def test_whatever_fails_and_comes_back_nothing_is_lost_or_doubled(order: s
             assert page.records or not page.has_more, "an empty page that is not the last"
             one.clock.advance(minutes=7)
             pages.append(page)
-            records, cursor = page.records, page.next_cursor
-            if records and rng.random() < 0.4:  # a page may be cut behind any of its events
-                place = rng.randrange(len(records))
-                records, cursor = records[: place + 1], page.cursor_after(place)
+            records, cursor = cut_off(page, rng)
             got.extend(records)
             if cursor is None:
                 break
