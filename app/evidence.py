@@ -198,6 +198,8 @@ def verify_detached(chunks: Iterable[bytes], token: str, keys: Mapping[str, Any]
         sha256.update(chunk)
     if manifest.sha256 != sha256.hexdigest():
         raise Refusal("the file was changed, or the manifest belongs to another export (SHA-256 differs)")
+    if manifest.resumed_from is not None:
+        raise Refusal("the export began earlier; its first part is missing")
     if manifest.next is not None:
         raise Refusal("the export is not complete: it ended at its limit")
     return Verdict([manifest], [kid])

@@ -177,6 +177,11 @@ async def test_other_formats_have_a_manifest_beside_them(key_file: Path, tmp_pat
         assert "export-manifest" not in (await http.get("/events/export", params=WINDOW)).headers
         part = await http.get("/events/export", params={**WINDOW, "format": form, "limit": 3})
         of_part = await http.get(part.headers["export-manifest"])
+        cursor = (await http.get("/events", params={**WINDOW, "limit": 3})).json()["page"]["next_cursor"]
+        rest = await http.get("/events/export", params={"cursor": cursor, "format": form})
+        of_rest = await http.get(rest.headers["export-manifest"])
+    with pytest.raises(Refusal, match="began earlier"):
+        verify_detached([rest.content], of_rest.text, keys)
     with pytest.raises(Refusal, match="ended at its limit"):
         verify_detached([part.content], of_part.text, keys)
     verdict = verify_detached([answer.content[:70], answer.content[70:]], manifest.text, keys)
