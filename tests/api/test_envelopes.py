@@ -203,12 +203,12 @@ def test_what_became_of_each_recipient() -> None:
         (["something.new"], "in_progress", "added"),
     ],
 )
-def test_status_and_state(types: list[str], status: str, state: str) -> None:
+def test_the_last_event_decides_the_status_and_the_state(types: list[str], status: str, state: str) -> None:
     story = build_story([event(minute, type_, ANNA) for minute, type_ in enumerate(types)])
     assert (story.status, [one.state for one in story.recipients]) == (status, [state])
 
 
-def test_who_is_who() -> None:
+def test_recipients_are_told_apart_by_id_or_else_by_address() -> None:
     """Ids tell people who share an address apart; without ids, the address does; what is masked, or absent, never."""
     twin = Recipient("a2", "Anna's twin", "ANNA@example.com")
     story = build_story([event(0, "recipient.added", ANNA), event(1, "recipient.signed", twin)])

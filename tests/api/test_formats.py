@@ -154,7 +154,7 @@ CHECKS = {"ocsf": check_ocsf, "cloudevents": check_cloudevent, "ecs": check_ecs}
 
 
 @pytest.mark.parametrize("form", CHECKS)
-def test_every_type(form: str) -> None:
+def test_every_type_fits_the_published_schema(form: str) -> None:
     for event in events():
         found = json.loads(FORMATS[form].lines([event]))
         assert form != "cloudevents" or found["source"] == "/sources/my%20source%2F%C3%A9"
@@ -162,7 +162,7 @@ def test_every_type(form: str) -> None:
 
 
 @pytest.mark.parametrize("include", [{}, {"include": "raw"}], ids=["plain", "raw"])
-async def test_real_accounts(world: World, include: dict[str, str]) -> None:
+async def test_exports_of_real_accounts_fit_the_published_schemas(world: World, include: dict[str, str]) -> None:
     query = {**window(world), **include}
     async with opened(app_over(world)) as client:
         page = (await client.get("/events", params={**query, "limit": "1000"})).json()

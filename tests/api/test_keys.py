@@ -260,7 +260,7 @@ async def test_without_authentication_nobody_comes_in_from_elsewhere() -> None:
             await Authenticator(None).identify(request({"Host": host}, server))
 
 
-def test_loopback() -> None:
+def test_only_loopback_hosts_may_go_without_authentication() -> None:
     for host in ("127.0.0.1", "127.1.2.3", "::1", "[::1]", "localhost"):
         assert is_loopback(host)
         require_loopback(host)

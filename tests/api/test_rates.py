@@ -68,7 +68,7 @@ async def test_one_call_too_many_is_told_how_long_to_wait(clock: FrozenTime) -> 
         assert (await get(client, "a")).status_code == 200, "who waits as long as told gets through"
 
 
-async def test_the_window_slides(clock: FrozenTime) -> None:
+async def test_the_window_slides_so_that_no_minute_has_twice_the_rate(clock: FrozenTime) -> None:
     """Twice the rate around a full minute is what a fixed window would let through."""
     rates, caller = Rates(), Caller("a", frozenset(), rate="10/minute")
     clock.now += 59 - clock.now % 60

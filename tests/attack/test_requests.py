@@ -117,7 +117,7 @@ WITH_PARAMETERS, WITH_BYTES = (st.tuples(ANY_PATH, query).map(b"?".join) for que
 @example(target=b"/events?since=2026-05-01T23:59:60Z&until=2026-05-01T00:00:00%2B99:99")
 @example(target=b"/events?since=0001-01-01T00:00:00Z&until=9999-12-31T23:59:59.999999Z&cursor=")
 @example(target=b"/events/count?until=0000-01-01&since=2026-13-01&exact=true&exact=1")
-def test_any_target(url: str, log: io.StringIO, target: bytes) -> None:
+def test_any_target_gets_a_planned_answer(url: str, log: io.StringIO, target: bytes) -> None:
     assert_planned(url, b"GET " + target + b" HTTP/1.1\r\nHost: a\r\nConnection: close\r\n" + AUTH + b"\r\n", log)
 
 
@@ -136,7 +136,7 @@ HEADERS = [
     headers=st.lists(st.tuples(st.sampled_from(HEADERS), st.binary(max_size=60)), max_size=5),
     known=st.booleans(),
 )
-def test_any_headers(
+def test_any_headers_get_a_planned_answer(
     url: str, log: io.StringIO, method: str, path: str, headers: list[tuple[str, bytes]], known: bool
 ) -> None:
     head = f"{method} {path} HTTP/1.1\r\n".encode() + (b"Host: a\r\n" + AUTH if known else b"")

@@ -103,7 +103,7 @@ def test_csv_is_the_apis_and_neutral(cli_world: Served, way: dict[str, str], tmp
     ]
 
 
-def test_days_of_people(cli_world: Served, way: dict[str, str], tmp_path: Path) -> None:
+def test_times_may_be_written_as_3d_and_yesterday(cli_world: Served, way: dict[str, str], tmp_path: Path) -> None:
     ended = call("events", "--since", "3d", "--until", "yesterday", "--all", "--json", env=way, cwd=tmp_path)
     seen = [json.loads(line)["id"] for line in ended.stdout.splitlines()]
     assert ended.returncode == 0, ended.stderr

@@ -96,7 +96,7 @@ async def test_an_agent_finds_its_way(way: str, gateway: dict[str, str], tmp_pat
         assert (await call(client, "search_events", limit=100_000)).startswith("ERROR ")
 
 
-async def test_the_key_decides(gateway: dict[str, str], tmp_path: Path) -> None:
+async def test_a_key_without_pii_read_gets_masked_values(gateway: dict[str, str], tmp_path: Path) -> None:
     answers = {}
     for key in (MASKED, FULL):
         async with talking({"GATEWAY_URL": gateway["GATEWAY_URL"], "GATEWAY_KEY": key}, tmp_path) as client:

@@ -119,7 +119,7 @@ NOW = parse_rfc3339("2026-03-01T12:30:45.250000Z")
         ("2026-01-31T10:00:00+01:00", "2026-01-31T10:00:00+01:00"),
     ],
 )  # fmt: skip
-def test_what_is_sent(text: str, sent: str) -> None:
+def test_relative_times_are_sent_as_rfc_3339(text: str, sent: str) -> None:
     assert to_rfc3339(text, NOW) == sent
     parse_rfc3339(sent)
 

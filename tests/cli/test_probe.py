@@ -88,7 +88,7 @@ async def test_what_was_learnt_has_when_and_how() -> None:
 
 
 @pytest.mark.parametrize("provider", ["taktikal", "subnoto"])
-def test_the_command(provider: str, tmp_path: Path) -> None:
+def test_the_command_names_the_source_and_shows_no_key(provider: str, tmp_path: Path) -> None:
     options: dict[str, Any] = {"taktikal": TaktikalOptions(events=300), "subnoto": SubnotoOptions(events=300)}
     options = {name: options[name] if name == provider else None for name in options}
     with served_world(**options) as one:

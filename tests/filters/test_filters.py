@@ -42,12 +42,12 @@ NONE: list[Given] = [
 
 
 @pytest.mark.parametrize("given", NONE, ids=str)
-async def test_nothing_matches(mixed: World, known: list[Fact], given: Given) -> None:
+async def test_values_of_another_spelling_match_nothing(mixed: World, known: list[Fact], given: Given) -> None:
     await check(mixed, known, given, some=False)
 
 
 @pytest.mark.parametrize("count", [1, 3, 50])
-async def test_envelope_id(mixed: World, known: list[Fact], count: int) -> None:
+async def test_unknown_envelopes_hide_no_others(mixed: World, known: list[Fact], count: int) -> None:
     envelopes = sorted({fact.envelope for fact in known if fact.envelope})
     picked = random.Random(count).sample(envelopes, count)
     if count > 1:

@@ -23,7 +23,7 @@ def errors(**given: Any) -> tuple[str, dict[str, str]]:
     return error.value.code, dict(error.value.errors)
 
 
-def test_all_of_them() -> None:
+def test_every_parameter_is_read_and_normalized() -> None:
     asked = parse(
         since="2026-05-01", until="2026-06-01", source=["b", "a", "b"], provider="p", category=["team", "envelope"],
         type=["recipient.*", "envelope.created"], provider_type="X:Y", envelope_id=["2", "1"], workspace_id="w",

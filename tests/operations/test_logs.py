@@ -72,7 +72,7 @@ class Terminal(io.StringIO):
     [(Terminal, None, False), (Terminal, "auto", False), (Terminal, "json", True), (Terminal, "console", False),
      (io.StringIO, None, True), (io.StringIO, "auto", True), (io.StringIO, "console", False)],
 )  # fmt: skip
-def test_levels_and_forms(
+def test_level_and_form_are_those_that_were_set(
     monkeypatch: pytest.MonkeyPatch, given: str, stream: type[io.StringIO], form: str | None, is_json: bool
 ) -> None:
     """A terminal gets something readable, anything else JSON, where no form is set; audit records come at any level."""

@@ -59,7 +59,7 @@ def test_pages_streams_and_exports_pass(ports: tuple[int, int]) -> None:
             assert next(stream.iter_raw())  # the first bytes come at once: no buffering
 
 
-def test_tls(ports: tuple[int, int], folder: Path) -> None:
+def test_tls_is_served_with_the_mounted_certificate(ports: tuple[int, int], folder: Path) -> None:
     context = ssl.create_default_context(cafile=str(folder / "ca.crt"))
     answer = httpx.get(f"https://localhost:{ports[1]}/health/live", verify=context)
     assert answer.status_code == 200

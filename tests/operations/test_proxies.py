@@ -76,7 +76,7 @@ def test_a_receiver_on_this_machine(proxied: list[str]) -> None:
     assert (len(seen), proxied) == (1, [])
 
 
-def test_a_receiver_elsewhere(proxied: list[str]) -> None:
+def test_a_receiver_elsewhere_is_reached_by_a_tunnel(proxied: list[str]) -> None:
     environment = {**os.environ, "FORWARD_SECRET": SECRET}
     opened = open_target("https://receiver.invalid/hook", None, environment, tls_context(None, None))
     with pytest.raises(Temporary):

@@ -41,7 +41,7 @@ async def needle(one: World, order: str, scan: int, **given: Any) -> None:
 
 
 @pytest.mark.parametrize("order", ["asc", "desc"])
-async def test_subnoto(order: str) -> None:
+async def test_all_needles_in_subnoto_are_found_within_the_budget(order: str) -> None:
     envelope = "11111111-1111-4111-8111-111111111111"
     plain = Record("envelope", "ENVELOPE_SENT", 0, envelope_uuid=envelope, workspace_uuid=WORKSPACE)
     rare = replace(plain, event_type="ENVELOPE_OPENED", author=RARE)
@@ -60,7 +60,7 @@ async def test_subnoto(order: str) -> None:
 
 @pytest.mark.parametrize("order", ["asc", "desc"])
 @pytest.mark.parametrize("selects", ["activity", "creation"])
-async def test_both_providers(order: str, selects: Any) -> None:
+async def test_a_small_budget_loses_nothing_of_either_provider(order: str, selects: Any) -> None:
     async with world(
         taktikal=TaktikalOptions(events=1500, days=60, range_selects=selects),
         subnoto=SubnotoOptions(events=1200, days=60),

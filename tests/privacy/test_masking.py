@@ -33,7 +33,7 @@ from app.privacy.spelling import folded, plain_spelling
      "fødselsnummer", "henkilötunnus", "adresse", "gatuadress", "téléphone", "ｐｈｏｎｅ", "pho\u200bne",
      "e-mailadresseOrTlf", "idCardNumber", "osoite", "codiceFiscale"],
 )  # fmt: skip
-def test_private_names(name: str) -> None:
+def test_these_names_are_private(name: str) -> None:
     assert is_private_name(name)
 
 

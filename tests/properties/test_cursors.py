@@ -55,7 +55,7 @@ STATES = st.builds(
 
 
 @given(STATES)
-def test_round_trip(state: CursorState) -> None:
+def test_what_is_sealed_is_opened_again(state: CursorState) -> None:
     cursor = SEALER.seal(state)
     assert SEALER.open(cursor) == state
     assert SEALER.seal(state) == cursor

@@ -17,7 +17,7 @@ LOCATORS = st.binary(max_size=300)
 
 
 @given(SOURCES, ORDINALS, LOCATORS)
-def test_round_trip(source: str, ordinal: int, locator: bytes) -> None:
+def test_an_id_is_read_as_it_was_written(source: str, ordinal: int, locator: bytes) -> None:
     text = encode_event_id(source, ordinal, locator)
     assert decode_event_id(text) == EventId(source_hash(source), ordinal, locator)
     assert text.replace("-", "").replace("_", "").isalnum()

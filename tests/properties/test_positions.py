@@ -34,7 +34,7 @@ def test_every_row_once_and_in_order(reading: Reading, seed: int) -> None:
 
 
 @given(readings(), SEEDS, st.lists(STEPS, max_size=6))
-def test_growth_between_pages(reading: Reading, seed: int, growth: list[list[tuple[int, int]]]) -> None:
+def test_growth_between_pages_hides_nothing(reading: Reading, seed: int, growth: list[list[tuple[int, int]]]) -> None:
     """What was there when the first page was served comes once, in order; what is appended may, in its place."""
     before = list(reading.log.rows)
     parts = iter(growth)

@@ -130,7 +130,7 @@ def subnoto_logs(draw: st.DrawFn) -> SubnotoLog:
 
 
 @given(subnoto_logs(), SEEDS, st.booleans())
-def test_subnoto(log: SubnotoLog, seed: int, grow: bool) -> None:
+def test_subnoto_gives_every_record_once_in_order(log: SubnotoLog, seed: int, grow: bool) -> None:
     emulator = SubnotoEmulator(SubnotoOptions(ties="shuffled", skew_seconds=0), clock=lambda: NOW, records=log.rows)
     client, facts, found = (
         SubnotoClient(inside.subnoto(emulator), lambda: clock), SubnotoObservations(lambda: 0), TimeIndex(),
@@ -197,7 +197,7 @@ FAULTS = st.sampled_from(
 
 
 @given(st.lists(ENTRY, max_size=25), OPTIONS, FAULTS, SEEDS)
-def test_taktikal(
+def test_taktikal_gives_every_record_once_in_order(
     entries: list[tuple[int, int, str, int]], options: dict[str, Any], faults: dict[str, Any], seed: int
 ) -> None:
     options = {"split_items": "no", **options, **faults}

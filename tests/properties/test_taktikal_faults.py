@@ -111,7 +111,7 @@ SMALL = {"events": 30, "days": 5, "seed": 3}
 
 
 @given(st.integers(0, 1 << 32))
-def test_any_faults_together(seed: int) -> None:
+def test_any_faults_together_lose_nothing_without_a_reason(seed: int) -> None:
     rng = random.Random(seed)
     asyncio.run(check(options_of(rng), rng))
 

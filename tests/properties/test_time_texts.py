@@ -56,7 +56,9 @@ OFFSETS = st.one_of(
 
 @given(moments(), FRACTIONS, OFFSETS, st.sampled_from("Tt "))
 @example(("1969-12-31T23:59:59", -1), "9999999", ("Z", 0), "T")
-def test_rfc_3339(moment: tuple[str, int], fraction: str, offset: tuple[str, int], separator: str) -> None:
+def test_rfc_3339_is_read_whole(
+    moment: tuple[str, int], fraction: str, offset: tuple[str, int], separator: str
+) -> None:
     text, seconds = moment
     dotted = f".{fraction}" if fraction else ""
     found = parse_rfc3339(text.replace("T", separator) + dotted + offset[0])
@@ -74,7 +76,7 @@ def test_a_date_is_midnight_utc(moment: tuple[str, int]) -> None:
 @example(("2019-11-08T11:03:49", 1_573_211_029), "0700000", ("Z", 0))
 @example(("2019-11-08T11:03:49", 1_573_211_029), "0000001", ("", 0))
 @example(("1969-12-31T23:59:59", -1), "9999999", ("Z", 0))
-def test_vendor_ticks(moment: tuple[str, int], fraction: str, offset: tuple[str, int]) -> None:
+def test_vendor_times_are_read_to_seven_digits(moment: tuple[str, int], fraction: str, offset: tuple[str, int]) -> None:
     """Seven digits kept, more dropped; a time without offset is UTC."""
     text, seconds = moment
     dotted = f".{fraction}" if fraction else ""
@@ -152,7 +154,7 @@ def test_any_other_text_is_a_value_error(text: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["", ".", "x", "2019-11-08T11:03:49.07x", "2019-11-08T25:00:00Z", "2019-11-31"])
-def test_no_vendor_time(text: str) -> None:
+def test_other_texts_are_no_vendor_time(text: str) -> None:
     with pytest.raises(ValueError):  # noqa: PT011 - whatever `fromisoformat` says
         parse_vendor_ticks(text)
 
@@ -205,7 +207,7 @@ def test_text_has_always_six_digits(micros: int, text: str) -> None:
     assert format_seconds(micros) == text.replace(".000000", "")
 
 
-def test_datetimes() -> None:
+def test_datetimes_become_microseconds_and_back() -> None:
     moment = datetime(2026, 5, 1, 2, 0, 0, 1, timezone(timedelta(hours=2)))
     assert to_micros(moment) == parse_rfc3339("2026-05-01T00:00:00.000001Z")
     assert to_datetime(to_micros(moment)) == moment

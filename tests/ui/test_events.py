@@ -130,7 +130,7 @@ def test_filters_are_chips_and_links_pin_the_window(world: World) -> None:
         expect(chips.first).to_contain_text("recipient.signed")
 
 
-def test_exclusion_and_person(world: World) -> None:
+def test_an_exclusion_and_a_person_filter_as_in_the_api(world: World) -> None:
     with world.opened("#type=recipient.*&last=90d") as watched:
         page = wait_for_rows(watched.page)
         page.get_by_role("button", name="Type is recipient.*: change to is not").click()

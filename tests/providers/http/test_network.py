@@ -73,7 +73,7 @@ def test_which_proxy_is_used(variables: dict[str, str], http: str | None, https:
         ("[2001:db8::]/32", ["http://[2001:db8::5]"], ["http://[2001:db9::1]"]),
     ],
 )
-def test_no_proxy(no_proxy: str, direct: list[str], proxied: list[str]) -> None:
+def test_no_proxy_excludes_the_hosts_that_it_names(no_proxy: str, direct: list[str], proxied: list[str]) -> None:
     network = Network({"ALL_PROXY": PROXY, "NO_PROXY": no_proxy})
     assert [url for url in direct if network.proxy_for(url)] == []
     assert [url for url in proxied if not network.proxy_for(url)] == []
@@ -133,7 +133,7 @@ def test_the_reference_has_all_variables_and_no_others() -> None:
 
 
 @pytest.mark.parametrize("variable", ["SSL_CERT_FILE", "REQUESTS_CA_BUNDLE"])
-def test_files_of_authorities(variable: str, tmp_path: Path) -> None:
+def test_a_file_of_authorities_is_read_or_refused_by_its_variable(variable: str, tmp_path: Path) -> None:
     bad = {"empty": b"", "text": b"no PEM", "der": b"\x30\x82\x01", "key": trustme.CA().private_key_pem.bytes()}
     for name, content in bad.items():
         (tmp_path / name).write_bytes(content)
@@ -145,7 +145,7 @@ def test_files_of_authorities(variable: str, tmp_path: Path) -> None:
     assert Network({variable: str(good)}).ssl_context().cert_store_stats()["x509_ca"] == 1
 
 
-def test_folders_of_authorities(tmp_path: Path) -> None:
+def test_a_folder_of_authorities_is_read_or_refused_by_its_variable(tmp_path: Path) -> None:
     (tmp_path / "README").write_text("not a certificate")
     for path in (tmp_path, tmp_path / "README", tmp_path / "missing"):
         with pytest.raises(ConfigurationError, match="SSL_CERT_DIR"):

@@ -87,7 +87,9 @@ async def test_what_is_not_there_is_empty(emulator: Emulator, client: SubnotoCli
         (202, "SOMETHING_ELSE", SourceFailed), (200, "AUTHORIZATION_ERROR", SourceForbidden),
     ],
 )  # fmt: skip
-async def test_errors(emulator: Emulator, client: SubnotoClient, status: int, code: str, kind: type[Any]) -> None:
+async def test_status_and_code_decide_the_error(
+    emulator: Emulator, client: SubnotoClient, status: int, code: str, kind: type[Any]
+) -> None:
     emulator.faults.answer(status, {"Retry-After": "1000"}, times=3, body=error(code))
     with pytest.raises(kind) as found:
         await client.list_logs(LogQuery("team"), [1], 50, CallBudget(deadline=time.monotonic() + 20))
@@ -125,7 +127,7 @@ def source(**settings: Any) -> SubnotoSource:
     ],
     ids=str,
 )  # fmt: skip
-def test_streams(query: dict[str, Any], streams: list[str]) -> None:
+def test_a_query_touches_only_the_streams_that_may_match(query: dict[str, Any], streams: list[str]) -> None:
     assert list(source().streams(Query(**query))) == streams
 
 

@@ -106,7 +106,7 @@ def pagination(*values: int | None) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("totals", ["pagination", "totalCount", "both"])
-async def test_generations_of_totals(totals: str) -> None:
+async def test_totals_come_in_the_shape_of_their_generation(totals: str) -> None:
     hundred = [record(str(n), n) for n in range(100)]
     for records, page, limit, count, shown in (
         (hundred, 2, 20, 20, pagination(100, 2, 5, 3, 1)),
@@ -121,7 +121,7 @@ async def test_generations_of_totals(totals: str) -> None:
 
 
 @pytest.mark.parametrize(("author", "nobody"), [("uuid", NIL), ("id", 0)])
-async def test_generations_of_author(author: str, nobody: object) -> None:
+async def test_authors_come_in_the_shape_of_their_generation(author: str, nobody: object) -> None:
     found = await walk(emulator(author=author))
     assert all(set(log["author"]) == {author, "email", "name"} for log in found)
     person_values = {log["author"][author] for log in found}
@@ -134,7 +134,7 @@ async def test_generations_of_author(author: str, nobody: object) -> None:
     ("unit", "sent"),
     [("seconds", 1_700_000_000), ("milliseconds", 1_700_000_000_250), ("float_seconds", 1_700_000_000.25)],
 )
-async def test_units(unit: str, sent: float) -> None:
+async def test_times_come_in_the_chosen_unit(unit: str, sent: float) -> None:
     [log] = await logs(emulator(unit=unit, records=[record("a", 1_700_000_000_250)]))
     assert (log["timestamp"], type(log["timestamp"])) == (sent, type(sent))
     server = emulator(unit=unit, ties="id", records=[record("a", 1900), record("b", 1100)])
@@ -142,7 +142,7 @@ async def test_units(unit: str, sent: float) -> None:
     assert [item["timestamp"] for item in server.history.truth()] == ([1000] * 2 if unit == "seconds" else [1900, 1100])
 
 
-async def test_ties() -> None:
+async def test_ties_come_in_the_chosen_order() -> None:
     burst = [record("first", 5)] + [record(str(n), 10) for n in range(30)] + [record("last", 20)]
     numbers = [str(n) for n in range(30)]
     plain, reverse, shuffled = (emulator(ties=ties, records=burst) for ties in ("id", "reverse", "shuffled"))
@@ -160,7 +160,7 @@ async def test_ties() -> None:
 
 
 @pytest.mark.parametrize("skew", [0, 120])
-async def test_skew(skew: int) -> None:
+async def test_records_lie_behind_by_at_most_the_skew(skew: int) -> None:
     stamps = [item["timestamp"] for item in emulator(skew_seconds=skew, events=5000).history.truth("envelope")]
     behind = max(map(operator.sub, itertools.accumulate(stamps, max), stamps))
     assert behind <= skew * 1000
@@ -176,7 +176,7 @@ async def test_twins_are_equal_in_every_field(share: float, least: int, most: in
 
 
 @pytest.mark.parametrize("newer", [True, False])
-async def test_newer_types(newer: bool) -> None:
+async def test_newer_types_occur_and_are_accepted_only_if_chosen(newer: bool) -> None:
     server = emulator(events=6000, newer_types=newer)
     occurring = {item["eventType"] for item in server.history.truth()}
     assert ("ENVELOPE_APPROVED" in occurring) is newer
@@ -207,7 +207,7 @@ async def test_newer_types(newer: bool) -> None:
         ({"category": "team", "sortBy": "author"}, "sortBy"), ({"category": "team", "sortOrder": "ASC"}, "sortOrder"),
     ],
 )  # fmt: skip
-async def test_invalid_bodies(body: dict[str, Any], field: str) -> None:
+async def test_an_invalid_body_is_refused_with_its_field(body: dict[str, Any], field: str) -> None:
     server = emulator(events=10)
     answer = await post(server, body)
     assert answer.status_code == 400
@@ -261,7 +261,7 @@ async def test_an_envelope_that_is_not_yet_created_is_unknown() -> None:
 
 @pytest.mark.parametrize("path", ["/public/logs/list", "/public/utils/whoami"])
 @pytest.mark.parametrize("bearer", ["sandbox-access-key:wrong", "wrong:" + "5a" * 32, "nothing"])
-async def test_bad_credentials(path: str, bearer: str) -> None:
+async def test_bad_credentials_are_refused(path: str, bearer: str) -> None:
     answer = await post(emulator(events=10), {"category": "team"}, path=path, bearer=bearer)
     assert (answer.status_code, answer.json()["error"]["code"]) == (401, "AUTHENTICATION_ERROR")
 

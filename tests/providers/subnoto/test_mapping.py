@@ -49,7 +49,7 @@ def test_event_types_that_every_server_takes_are_those_of_the_tutorial() -> None
 
 
 @pytest.mark.parametrize("event_type", ["ENVELOPE_ARCHIVED", "envelope_created", "", "*"])
-def test_types_nobody_documented(event_type: str) -> None:
+def test_types_without_mapping_are_unknown(event_type: str) -> None:
     assert mapping.type_of(event_type) == "unknown"
     assert mapping.outcome_of(event_type) is None
 
@@ -101,7 +101,7 @@ def test_every_documented_type_is_in_a_fixture_in_both_generations() -> None:
         (None, "system", None), ("text", "system", None),
     ],
 )  # fmt: skip
-def test_author(author: Any, kind: str, identity: str | None) -> None:
+def test_an_author_without_identity_is_the_system(author: Any, kind: str, identity: str | None) -> None:
     actor = mapping.actor_of(sent_of({"author": author}).author)
     assert (actor.kind, actor.id) == (kind, identity)
 
@@ -130,7 +130,7 @@ def test_author(author: Any, kind: str, identity: str | None) -> None:
         ({"recipient": {"email": " "}}, None),
     ],
 )
-def test_recipient(data: dict[str, Any], wanted: tuple[Any, ...] | None) -> None:
+def test_a_recipient_is_found_in_every_spelling(data: dict[str, Any], wanted: tuple[Any, ...] | None) -> None:
     found = mapping.recipient_of(data)
     assert (None if found is None else (found.id, found.name, found.email)) == wanted
 
@@ -191,7 +191,7 @@ def test_an_author_with_the_recipients_address_is_the_recipient(
         ("BRAND_NEW", {"member": {"email": "n@example.com"}}, None),
     ],
 )  # fmt: skip
-def test_target(event_type: str, data: dict[str, Any], wanted: tuple[Any, ...] | None) -> None:
+def test_a_team_event_has_its_target(event_type: str, data: dict[str, Any], wanted: tuple[Any, ...] | None) -> None:
     found = mapping.target_of(event_type, data)
     assert (None if found is None else (found.kind, found.id, found.name, found.email)) == wanted
 
@@ -203,6 +203,6 @@ def test_target(event_type: str, data: dict[str, Any], wanted: tuple[Any, ...] |
         ({"envelopeTitle": "X", "envelope": {"title": "E"}}, "X"), ({"envelope": "text", "title": 5}, None),
     ],
 )  # fmt: skip
-def test_envelope_name(data: dict[str, Any], name: str | None) -> None:
+def test_an_envelope_has_the_nearest_title(data: dict[str, Any], name: str | None) -> None:
     envelope = mapping.envelope_of(sent_of({"envelopeUuid": "e"}), data)
     assert envelope.name == name

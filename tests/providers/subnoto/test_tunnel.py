@@ -218,7 +218,7 @@ async def test_an_answer_that_cannot_be_decrypted_costs_its_session(emulator: Em
 
 
 @pytest.mark.parametrize("encrypted", [False, True])
-async def test_answers_are_bounded(emulator: Emulator, url: str, encrypted: bool) -> None:
+async def test_answers_above_the_bound_are_refused(emulator: Emulator, url: str, encrypted: bool) -> None:
     # Two connections: were one lost with each answer that is too large, the third call would wait for ever.
     common = CommonSettings(max_answer_bytes=3000, max_concurrency=2)
     async with tunneled(url, encrypted=encrypted, common=common) as (_, http):

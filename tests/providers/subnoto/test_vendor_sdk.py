@@ -178,7 +178,7 @@ async def test_what_was_signed_cannot_be_changed(served: tuple[Emulator, str]) -
         assert tampered.json()["error"]["code"] == "AUTHENTICATION_ERROR"
 
 
-async def test_no_credentials(served: tuple[Emulator, str]) -> None:
+async def test_a_call_without_credentials_is_refused(served: tuple[Emulator, str]) -> None:
     _, base_url = served
     async with httpx.AsyncClient() as client:
         answer = await client.post(f"{base_url}/public/logs/list", content=BODY)

@@ -89,7 +89,7 @@ def test_an_empty_answer_is_an_empty_list(answer: bytes) -> None:
     assert (page.rows, page.total) == ([], 0)
 
 
-def test_errors() -> None:
+def test_an_error_has_its_code_and_a_request_id_of_bounded_length() -> None:
     answer = {"statusCode": 403, "error": {"code": "AUTHORIZATION_ERROR", "message": "m"}, "requestId": "r-1"}
     found = decode_error(json.dumps(answer).encode())
     assert (found.code, found.request_id) == ("AUTHORIZATION_ERROR", "r-1")

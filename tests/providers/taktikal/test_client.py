@@ -78,7 +78,9 @@ async def test_an_error_with_a_status_of_success_keeps_its_code(
 
 
 @pytest.mark.parametrize(("status", "body"), [(204, b""), (200, b""), (200, b"null"), (200, b"{}")])
-async def test_empty_answers(emulator: Emulator, client: TaktikalClient, status: int, body: bytes) -> None:
+async def test_an_empty_answer_holds_nothing(
+    emulator: Emulator, client: TaktikalClient, status: int, body: bytes
+) -> None:
     emulator.faults.answer(status, body=body, path="/total")
     assert await client.total(WHOLE, Filters(), CallBudget()) is None
     if body != b"{}":

@@ -139,7 +139,7 @@ async def test_twins_are_equal_in_every_field() -> None:
         assert 20 < twins(await processes(emulator(twins=0.1, entry_ids=ids))) < 120
 
 
-async def test_entry_ids() -> None:
+async def test_entry_ids_count_as_chosen() -> None:
     for process in await processes(emulator(entry_ids="per_process")):
         assert [entry["id"] for entry in process["activityLog"]] == [*range(1, len(process["activityLog"]) + 1)]
     company = await processes(emulator(entry_ids="company"))
@@ -180,7 +180,7 @@ async def test_the_order_of_the_array() -> None:
     assert all(sorted(answer) == sorted(newest) for answer in answers)
 
 
-async def test_take_and_skip() -> None:
+async def test_take_and_skip_select_a_part_and_change_no_total() -> None:
     server, capped = emulator(order="oldest"), emulator(order="oldest", max_take=4)
     everything = keys(await processes(server))
     for one, asked, expected in (
@@ -208,7 +208,7 @@ async def test_take_and_skip() -> None:
         ({"StatusFilter": "Done"}, "StatusFilter"), ({"FlowType": "Unheard"}, "FlowType"),
     ],
 )  # fmt: skip
-async def test_invalid_queries(path: str, params: dict[str, Any], field: str) -> None:
+async def test_an_invalid_query_is_refused_with_its_field(path: str, params: dict[str, Any], field: str) -> None:
     server = emulator(events=10)
     query = {name: value for name, value in {**ALWAYS, **params}.items() if value is not None}
     answer = await get(server, query, path=path)
@@ -224,7 +224,7 @@ async def test_invalid_queries(path: str, params: dict[str, Any], field: str) ->
 
 @pytest.mark.parametrize("path", [ACTIVITY, f"{ACTIVITY}/total"])
 @pytest.mark.parametrize("auth", [("sandbox-company", "wrong"), ("wrong", "sandbox-api-key"), None])
-async def test_bad_credentials(path: str, auth: tuple[str, str] | None) -> None:
+async def test_bad_credentials_are_refused(path: str, auth: tuple[str, str] | None) -> None:
     transport = httpx.ASGITransport(app=emulator(events=10).app)
     async with httpx.AsyncClient(transport=transport, base_url="http://emulator", auth=auth) as client:
         answer = await client.get(path, params=ALWAYS)
@@ -284,7 +284,7 @@ async def test_retention_forgets_the_oldest() -> None:
     assert server.history.size() == (1, 2)
 
 
-async def test_the_call_log() -> None:
+async def test_the_call_log_has_every_call() -> None:
     server = emulator()
     await processes(server, Take=7)
     await total(server)
@@ -356,7 +356,7 @@ CASES: list[Case] = [
 
 
 @pytest.mark.parametrize(("processes_", "options", "ends", "more", "expected"), CASES)
-async def test_what_is_selected(
+async def test_dates_keys_and_texts_select_as_chosen(
     processes_: Given, options: dict[str, Any], ends: tuple[str, str], more: dict[str, str], expected: list[str]
 ) -> None:
     server = emulator(processes=processes_, **options)

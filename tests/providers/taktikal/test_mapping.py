@@ -116,7 +116,7 @@ def test_signing_links_are_nowhere(name: str) -> None:
         ("Created", "Delivery method : Sms", None),
     ],
 )
-def test_delivery(status: str, description: str | None, wanted: tuple[Any, ...] | None) -> None:
+def test_deliveries_are_recognized(status: str, description: str | None, wanted: tuple[Any, ...] | None) -> None:
     found = event_of({"status": status, "description": description}).delivery
     assert (None if found is None else (found.channel, found.status, found.purpose)) == wanted
 
@@ -130,7 +130,7 @@ def test_delivery(status: str, description: str | None, wanted: tuple[Any, ...] 
         (None, "system"), (17, "system"),
     ],
 )  # fmt: skip
-def test_actor(text: Any, kind: str) -> None:
+def test_the_address_decides_the_kind_of_an_actor(text: Any, kind: str) -> None:
     actor = event_of({"createdBy": text}, {"signeeKey": "si", "email": "first@example.is", "name": "F"}).actor
     assert actor.kind == kind
     assert actor.id == (recipient_id("sp", "si") if kind == "recipient" else None)

@@ -66,14 +66,14 @@ def test_what_is_raw_keeps_the_providers_own_spelling() -> None:
         (b"null", None),
     ],
 )  # fmt: skip
-def test_total(body: bytes, total: int | None) -> None:
+def test_a_total_may_be_a_number_or_its_digits(body: bytes, total: int | None) -> None:
     assert decode_total(body) == total
 
 
 @pytest.mark.parametrize(
     "body", [b"[]", b"1342", b'{"total": "many"}', b'{"total": -1}', b'{"total": true}', b"x", b'{"total": 1.5}']
 )
-def test_no_total(body: bytes) -> None:
+def test_what_is_no_total_is_a_failure(body: bytes) -> None:
     with pytest.raises(SourceFailed):
         decode_total(body)
 
