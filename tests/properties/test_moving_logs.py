@@ -419,6 +419,28 @@ def test_a_walk_that_begins_within_its_window_misses_nothing(
     assert [batch.reason for batch in batches if batch.reason] == []
 
 
+@pytest.mark.parametrize("order", ["asc", "desc"])
+@pytest.mark.parametrize("ahead", [7200, -7200, 20_000, -20_000])
+@pytest.mark.parametrize("left", [20, 90])
+def test_a_wrong_time_in_the_rest_of_an_export_is_found_or_said(left: int, ahead: int, order: Any) -> None:
+    """An export that is resumed with the time of its last event, `left` records before its end."""
+    rng = random.Random(ahead)
+    times = sorted(NOW - rng.randrange(1, 20_000_000) * 5000 for _ in range(600))
+    at = 250 if ahead > 0 else 350
+    wrong = times[at] + ahead * SECOND
+    before, after = ([time for time in times if (time < wrong) == is_earlier] for is_earlier in (True, False))
+    begin, since, until = (
+        (before[-left], before[0], after[9]) if order == "asc" else (after[left], before[-9], after[-1])
+    )
+    for is_wrong in (True, False):
+        rows = [(wrong if n == at and is_wrong else time, n) for n, time in enumerate(times)]
+        inside = {n for time, n in rows if since <= time < until and (time >= begin) == (order == "asc")}
+        got, batches = asyncio.run(first_page(Moving(rows, rng), Query(order=order), since, until, begin))
+        is_said = any("SUBNOTO_MAX_TIME_SKEW" in (batch.reason or "") for batch in batches)
+        assert set(got) == inside or (is_wrong and is_said)
+        assert is_wrong or not is_said
+
+
 async def first_page(
     log: Moving, query: Query, since: int, until: int, begin: int | None = None
 ) -> tuple[list[int], list[Any]]:

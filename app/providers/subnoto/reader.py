@@ -29,9 +29,8 @@ class SubnotoReader:
         self._ascending = request.span.query.ascending
         span = request.span
         self._misses = 0  # records at least that are elsewhere in the log
-        # A walk that was cut off begins at a bare time, too, but within the window.
-        edge = span.since if self._ascending else span.until
-        self._is_first = span.hint is None and span.position == (edge,) and span.until - span.since > 1
+        # A resumed export begins at a bare time, too, but within the window.
+        self._is_first = span.hint is None and len(span.position) == 1 and span.until - span.since > 1
         self._lost_ties = False  # whether it is unknown which records of the cursor's microsecond were returned
         self._numbered: list[SubnotoRecord] = []
         hint = _usable(span.hint, request.query)
@@ -77,15 +76,15 @@ class SubnotoReader:
         """Return how many records at least the search missed on a walk's first page, or before the end of a walk of
         several: see `TimeOrder`. Makes at most two calls if the page ends the window, else at most one; more if records
         are missing."""
-        order, span, until = self._time_order(), self._span, taken.complete_until
-        low, high = (span.since, until) if self._ascending else (until, span.until)
-        low, high = (span.since, span.until) if taken.ended else (low, high)
-        first, last = (low, high) if self._ascending else (high, low)
+        order, span = self._time_order(), self._span
+        begin, end = (span.since, span.until) if self._ascending else (span.until, span.since)
+        first, last = span.position[0] if self._is_first else begin, end if taken.ended else taken.complete_until
+        low, high = sorted((first, last))
         misplaced = [time for time in self._walk.reader.misplaced.values() if low <= time < high]
         misses, settled = 0, self._request.now - self._walk.skew
         if order is not None and self._is_first and (taken.ended or not self._numbered):
             misses = await order.missing(low, high, misplaced, 1 + taken.ended, settled)
-            self._begun = [] if taken.ended else order.begin(first, ascending=self._ascending)
+            self._begun = [] if taken.ended or first != begin else order.begin(first, ascending=self._ascending)
         elif order is not None and taken.ended and self._begun and not self._walk.moves:
             misses = await order.lacking(self._begun.pop(), first, last, settled) - len(misplaced)
         return misses if misses > 0 and await self._walk.is_unmoved() else 0
