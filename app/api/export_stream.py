@@ -49,6 +49,9 @@ DEADLINE, STOPPING, LIMIT = "deadline", "stopping", "limit"
 #: The export is complete except for unreadable records, which `bad_records` counts.
 UNREADABLE = "unreadable_records"
 
+#: The export is complete, except that a provider's responses contradict each other: `notes` contains how.
+UNPROVEN = "unproven"
+
 
 class Export:
     """An export of `query` for a caller whose walk begins at `start`."""
@@ -65,6 +68,7 @@ class Export:
         self._segment = Segment()
         self._forbidden: dict[str, str] = {}  # by source, the parts that its provider refuses
         self._bad_records: dict[str, Counter[str]] = {}  # by source
+        self._is_unproven = False
         self._notes: dict[str, dict[str, None]] = {}  # by source, the reasons why events may be missing
         #: Id of the manifest of a whole export in a format without a place for it.
         self.manifest_id: str | None = None
@@ -119,7 +123,8 @@ class Export:
                     await asyncio.gather(ahead, return_exceptions=True)
         end = self._ended(cursor, None if cursor is None else self._must_end(read) or DEADLINE)
         if self.manifest_id is not None:
-            manifest = self._manifest(cursor, cursor is None and not self._bad_records)
+            is_whole = cursor is None and not (self._bad_records or self._is_unproven)
+            manifest = self._manifest(cursor, is_whole)
             await self._state.manifests.put(self.manifest_id, self._caller, manifest)
         if end:
             yield end
@@ -141,6 +146,7 @@ class Export:
             elif status.reason is not None and status.status == "ok":
                 known = self._notes.setdefault(status.name, {})
                 known |= dict.fromkeys(status.reason.split("; ")[: _MOST_NOTES - len(known)])
+            self._is_unproven |= status.unproven
             if status.bad_records:
                 # The page before may have read them, too.
                 unreadable = self._bad_records.setdefault(status.name, Counter())
@@ -170,8 +176,9 @@ class Export:
 
     def _ended(self, cursor: str | None, reason: str | None) -> bytes:
         """Return the last line; empty for a complete export in a format without one."""
-        if cursor is None and self._bad_records:
-            reason = reason or UNREADABLE
+        gap = UNREADABLE if self._bad_records else UNPROVEN if self._is_unproven else None
+        if cursor is None:
+            reason = reason or gap
         if self.form.has_last_line:
             bad = {name: records.total() for name, records in self._bad_records.items()}
             line: dict[str, object] = {"cursor": cursor, "complete": reason is None}
@@ -182,8 +189,8 @@ class Export:
                 line["manifest"] = self._manifest(cursor, reason is None, encode(line)[:-1])
             return encode(line) + b"\n"
         if reason == LIMIT:
-            reason = UNREADABLE if self._bad_records else None  # the requested number of events
-        if reason is None or (reason == UNREADABLE and self._query.unreadable == "skip"):
+            reason = gap  # the requested number of events
+        if reason is None or (reason == gap and self._query.unreadable == "skip"):
             return b""
         self._log.code = self._log.code or reason
         raise InterruptedAnswer(f"the export ended early: {reason}")

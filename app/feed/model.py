@@ -36,8 +36,8 @@ class ValueWarning(msgspec.Struct, frozen=True):
 
 
 class SourceStatus(msgspec.Struct):
-    """State of one source. `complete_through` in µs; `calls` and `records` of this request. `unproven`: of
-    any batch."""
+    """State of one source. `complete_through` in µs; `calls` and `records` of this request. `unproven`,
+    `assumes`: of any batch."""
 
     name: str
     provider: str
@@ -49,6 +49,7 @@ class SourceStatus(msgspec.Struct):
     bad_records: Counter[str] = msgspec.field(default_factory=Counter)
     error: SourceError | None = None
     unproven: bool = False
+    assumes: bool = False
 
 
 _RELATIONS = ("eq", "gte", "estimate")

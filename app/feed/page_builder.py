@@ -138,6 +138,7 @@ class PageBuilder:
             if batch.reason is not None:
                 self._note(stream.source, f"{stream.name}: {batch.reason}")
             self._status[stream.source].unproven |= batch.unproven
+            self._status[stream.source].assumes |= batch.assumes
             if bad := batch.bad_records - self._status[stream.source].bad_records:
                 self._status[stream.source].bad_records |= bad
                 self._call.settings.observer.on_bad_records(stream.source, bad.total())

@@ -228,7 +228,7 @@ class EventCounter:
                 groups.update(self._keys(page.records, by))
             (status,) = (status for status in page.sources if status.name == name)
             calls, bad = calls + status.calls, bad + status.bad_records.total()
-            refused, unproven = refused or status.status == "forbidden", unproven or status.unproven
+            refused, unproven = refused or status.status == "forbidden", unproven or status.unproven or status.assumes
             if not page.has_more:
                 relation: Relation = "estimate" if bad else "gte" if refused else "estimate" if unproven else "eq"
                 return Groups(count, relation, groups, as_of)

@@ -71,7 +71,9 @@ class Batch(msgspec.Struct):
     `reason`, for the caller: possible gaps of the batch and their remedy. `bad_records`: number of unreadable
     records by any text that is the same in each read, so that a walk counts each once; they may be those of earlier
     batches, too. `any_readable`: whether the reader has seen any other, also outside the window. `unproven`: whether
-    calls that would show that nothing is left out failed, which makes a count an estimate.
+    responses contradict each other, or calls that would show that nothing is left out failed, which makes a count an
+    estimate and an export incomplete. `assumes`: whether nothing is left out only if an assumption on the account is
+    right, which makes a count an estimate.
     """
 
     records: list[Record]
@@ -81,6 +83,7 @@ class Batch(msgspec.Struct):
     reason: str | None = None
     any_readable: bool = False  #: not needed with `records`
     unproven: bool = False
+    assumes: bool = False
 
 
 #: Bytes of responses after which a reader returns and a page ends, because they take several times the memory.

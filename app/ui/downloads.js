@@ -59,9 +59,9 @@ async function checkEnd(file) {
   const tail = await file.slice(-65_536).text();
   const last = tail.trimEnd().split("\n").at(-1);
   const end = last.includes('"complete"') ? JSON.parse(last) : null;
-  if (end?.complete || end?.reason === "unreadable_records") {
+  if (end?.complete || end?.cursor === null) {
     const reasons = Object.entries(end.notes ?? {}).map(([name, reason]) => ` ${name}: ${reason}.`);
-    return [end.complete ? "" : " Records that cannot be read are left out.", ...reasons].join("");
+    return [end.bad_records ? " Records that cannot be read are left out." : "", ...reasons].join("");
   }
   const detail = `${end?.reason ? `The gateway ended it early (${end.reason}). ` : ""}Choose a shorter period, or use “audit-gateway export”, which resumes.`;
   throw new Problem(0, { title: "The export is not complete, and was not saved", detail });

@@ -88,6 +88,7 @@ class MemorySource:
         self.error: Exception | None = None
         self.bad_records = 0
         self.reason: str | None = None
+        self.unproven = False
         self.closed = False
         self.totals_asked = self.opened = 0
         self.on_open: Callable[[], object] = lambda: None
@@ -153,6 +154,7 @@ class MemoryReader:
             ended=not self.rest,
             bad_records=Counter({"one": self.source.bad_records}),
             reason=self.source.reason,
+            unproven=self.source.unproven,
         )
 
     def hint(self, position: Position) -> Hint:

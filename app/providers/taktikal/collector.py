@@ -56,9 +56,11 @@ class Collector:
         return found
 
     def batch(
-        self, records: list[Record], complete_until: int, ended: bool, reason: str | None = None, unproven: bool = False
+        self, records: list[Record], complete_until: int, ended: bool, reason: str | None = None, assumes: bool = False
     ) -> Batch:
         """Return a batch with the unreadable items and entries so far, and reasons why it may lack events."""
         reason = "; ".join(filter(None, (reason, *sorted(self._loader.doubts)))) or None
-        unproven = unproven or bool(self._loader.doubts)
-        return Batch(records, complete_until, ended, self._loader.unreadable, reason, self._any_readable, unproven)
+        unproven = bool(self._loader.doubts)
+        return Batch(
+            records, complete_until, ended, self._loader.unreadable, reason, self._any_readable, unproven, assumes
+        )

@@ -177,7 +177,7 @@ async def test_a_wrong_but_plausible_time_is_found_and_named(
         found = reader(emulator, BASE - 800 * DAY, inside.NOW_MICROS, order, selects)
         got = set(await times(found))
         batch = await found.read(50, 200)
-        assert batch.unproven
+        assert batch.assumes
         assert "TAKTIKAL_MAX_ENVELOPE_AGE" in (batch.reason or "")
         assert len(set(moments) - got) <= 1
         found = reader(emulator, BASE - 800 * DAY, inside.NOW_MICROS, order, selects)
