@@ -116,7 +116,7 @@ BUGS = (
         "app/paging/steadiness.py",
         "        if len(pages) <= 1 or (",
         "        if pages or (",
-        "tests/properties/test_positions.py::test_what_retention_leaves_while_pages_are_read_comes_once",
+        "tests/properties/test_moving_logs.py::test_a_log_that_moves_all_the_time_is_read",
     ),
     Bug(
         "a page that repeats rows of the one behind it is taken for new",
