@@ -110,7 +110,7 @@ def revoke_keys(
     kept = [line for line in text.splitlines() if all(key.name != name for key in read_keys(line, str(file)))]
     replace_file(file, "".join(f"{line}\n" for line in kept), mode=stat.S_IMODE(file.stat().st_mode))
     keys = "1 key" if names.count(name) == 1 else f"{names.count(name)} keys"
-    print(f"Revoked {keys} of {name}; a running gateway refuses it within 2 s.", file=sys.stderr)
+    print(f"Revoked {keys} of {name}; a running gateway refuses it within a second.", file=sys.stderr)
 
 
 def _check_writable(file: Path) -> None:
