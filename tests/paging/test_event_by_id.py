@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from app.domain.caller import SCOPES, Caller
-from app.domain.errors import NotFound, SourcesFailed
+from app.domain.errors import NotFound
 from app.paging.event_id import decode_event_id, encode_event_id
 from sandbox.subnoto import Record
 from tests.worlds import ANYONE, SubnotoOptions, TaktikalOptions, walk, world
@@ -48,16 +48,3 @@ async def test_records_whose_envelope_is_no_uuid_are_found_too() -> None:
         for record in found.records[:3]:
             assert (await feed.event(record.event().id, ANYONE)).event().id == record.event().id
         assert one.refused() == []
-
-
-async def test_a_provider_that_fails_is_no_not_found() -> None:
-    async with world(taktikal=TaktikalOptions(events=50), subnoto=SubnotoOptions(events=50)) as one:
-        feed = one.gateway()
-        found = await walk(feed, limits=1000, source="taktikal")
-        one.taktikal.faults.answer(401)
-        with pytest.raises(SourcesFailed) as error:
-            await feed.event(found.ids[0], ANYONE)
-        assert error.value.code == "source_unauthorized"
-        one.taktikal.history.delete_oldest(10_000)
-        with pytest.raises(NotFound):
-            await feed.event(found.ids[0], ANYONE)

@@ -141,24 +141,6 @@ async def test_where_all_that_has_something_to_give_fails_the_answer_is_unavaila
         assert (await ask(feed, partial=True, **given)).next_cursor is None
 
 
-async def test_when_the_other_source_is_done_a_failure_is_503_and_the_cursor_stays_good() -> None:
-    async with small() as one:
-        feed = one.gateway()
-        truth = lately(one)
-        BROKEN["html"](one.subnoto.faults)
-        first = await ask(feed, partial=True, limit=1000)
-        assert {record.event().source for record in first.records} == {"taktikal"}
-        assert first.has_more
-        for _ in range(2):
-            with pytest.raises(SourcesFailed) as error:
-                await ask(feed, cursor=first.next_cursor)
-            assert error.value.code == "source_unavailable"
-        one.subnoto.faults.clear()
-        second = await ask(feed, cursor=first.next_cursor)
-        assert second.next_cursor is None
-        assert sorted(map(describe, first.records + second.records), key=str) == sorted(truth, key=str)
-
-
 async def test_a_category_the_key_may_not_read_is_forbidden_and_the_rest_answers() -> None:
     for category, other in (("team", "envelope"), ("envelope", "team")):
         options = SubnotoOptions(events=900, permissions=frozenset({other}))
@@ -312,14 +294,6 @@ class _Failing:
 
     def hint(self, position: Any) -> Any:
         return self._inner.hint(position)
-
-
-async def test_find_works_while_the_other_source_fails() -> None:
-    async with small() as one:
-        feed: Feed = one.gateway()
-        page = await ask(feed, source="taktikal", limit=3)
-        BROKEN["unauthorized"](one.subnoto.faults)
-        assert (await feed.event(page.records[0].event().id, ANYONE)).key == page.records[0].key
 
 
 class Slow(MemorySource):
