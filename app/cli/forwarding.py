@@ -110,7 +110,7 @@ def forward(
         str | None, typer.Option("--format", help="cloudevents (default for https), ndjson (others), ecs, ocsf.")
     ] = None,
     batch: Annotated[int, typer.Option(min=1, max=1000, help="Events in one batch, at most.")] = 500,
-    ca: Annotated[Path | None, typer.Option(help="Authorities (PEM) in place of the system's.")] = None,
+    ca: Annotated[Path | None, typer.Option(help="Authorities (PEM) in place of all others.")] = None,
     client_cert: Annotated[Path | None, typer.Option(help="Client certificate and key (PEM) for mutual TLS.")] = None,
     metrics: Annotated[str | None, typer.Option(help="Serve Prometheus metrics there, such as 127.0.0.1:9464.")] = None,
     partial: Partial = False,
