@@ -28,7 +28,7 @@ def answering(handle: Callable[[BaseHTTPRequestHandler, bytes], None]) -> Iterat
         def do_GET(self) -> None:
             handle(self, self.rfile.read(int(self.headers.get("content-length", 0))))
 
-        do_POST = do_HEAD = do_GET
+        do_POST = do_HEAD = do_CONNECT = do_GET
 
         def log_message(self, *_: object) -> None: ...
 

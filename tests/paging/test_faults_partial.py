@@ -141,6 +141,13 @@ async def test_where_all_that_has_something_to_give_fails_the_answer_is_unavaila
         assert (await ask(feed, partial=True, **given)).next_cursor is None
 
 
+async def test_a_search_that_is_not_over_goes_on_beside_a_source_that_fails() -> None:
+    async with small() as one:
+        BROKEN["malformed"](one.taktikal.faults)
+        page = await ask(one.gateway(scan=1), partial=True, actor="nobody@example.com")
+        assert (page.records, page.has_more, page.scanned_to is None) == ([], True, False)
+
+
 async def test_a_category_the_key_may_not_read_is_forbidden_and_the_rest_answers() -> None:
     for category, other in (("team", "envelope"), ("envelope", "team")):
         options = SubnotoOptions(events=900, permissions=frozenset({other}))
