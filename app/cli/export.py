@@ -44,8 +44,8 @@ class ResumableFile:
             raise Failure(f"{self.path} is not a regular file; give a file's name, or - for standard output", USAGE)
         self._file = open(self.path, "ab", buffering=0)
         try:
-            busy = f"{self.path} is being written by another export; wait until it is done."
-            lock_file(self._file.fileno(), self.path, busy)
+            busy = f"{self.path} is being written by another export; wait until it is done"
+            lock_file(self._file.fileno(), self.path, Failure(busy))
         except BaseException:
             self._file.close()
             raise

@@ -34,7 +34,7 @@ def locked(path: Path) -> Iterator[None]:
     name = path.with_name(f"{path.name}.lock")
     with open(name, "ab", opener=lambda path, flags: os.open(path, flags, 0o600)) as lock:
         busy = f"--cursor-file: another forwarder uses {path}; give each receiver a file of its own."
-        lock_file(lock.fileno(), path, busy)
+        lock_file(lock.fileno(), path, ConfigurationError(busy))
         yield
 
 
@@ -47,13 +47,13 @@ def load_checkpoint(path: Path, fresh: Checkpoint) -> Checkpoint:
     return found
 
 
-def lock_file(file: int, path: Path, busy: str) -> None:
-    """Exclude other processes until the descriptor is closed. Raises ConfigurationError, with the text `busy` if
-    another process holds the lock."""
+def lock_file(file: int, path: Path, busy: Exception) -> None:
+    """Exclude other processes until the descriptor is closed. Raises `busy` if another process holds the lock, and
+    ConfigurationError if the file system has no locks."""
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        raise ConfigurationError(busy) from None
+        raise busy from None
     except OSError as error:
         why = f"refuses a lock ({error.strerror}), as NFS without a lock service does; name a file on a local disk."
         raise ConfigurationError(f"the file system of {path} {why}") from None

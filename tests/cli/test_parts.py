@@ -187,10 +187,11 @@ def test_a_source_without_calls_is_listed(tmp_path: Path) -> None:
 def test_what_was_never_begun_leaves_nothing_and_two_do_not_write_at_once(tmp_path: Path) -> None:
     with (
         ResumableFile(tmp_path / "out"),
-        pytest.raises(ConfigurationError, match="another export"),
+        pytest.raises(Failure, match="another export") as caught,
         ResumableFile(tmp_path / "out"),
     ):
         pass
+    assert caught.value.code == 1, "not a wrong flag"
     assert list(tmp_path.iterdir()) == []
 
 
