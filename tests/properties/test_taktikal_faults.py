@@ -75,6 +75,7 @@ async def check(options: dict[str, Any], rng: random.Random) -> None:
     clock = Clock()
     one = World(clock, emulator := Emulator(EmulatorOptions(**options), clock=clock), None, {})
     now = micros(clock())
+    clock.advance(seconds=options.get("lag_seconds", 1.0))  # entries that arrive later are not in the truth
     since = now - rng.choice((int(options["days"] * DAY), 30 * DAY, int(options["days"] * DAY * rng.random()) + 1))
     until = now - rng.choice((0, 0, int((now - since) * rng.random())))
     truth = [row for row in one.truth() if since <= row[0] < until]
@@ -93,6 +94,8 @@ async def check(options: dict[str, Any], rng: random.Random) -> None:
             found = await walk(feed, limits=limit, between=lambda: clock.advance(minutes=3), **asked)
         except SourcesFailed:
             continue  # a failure is no quiet gap
+        calls = max(source.calls for page in found.pages for source in page.sources)
+        assert calls <= 250 + 12 * len(emulator.history.logs()), "more calls than the contents of a page need"
         if any(source.reason for page in found.pages for source in page.sources):
             assert options.keys() & MISLEADING, "a reason without a misleading response"
             assert len(set(found.ids)) == len(found.ids)

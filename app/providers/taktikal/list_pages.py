@@ -78,7 +78,6 @@ class PagedReader(ListReader):
         """Read all pages of a list, in passes, until as many different processes were returned as it contains. Raises
         SourceError."""
         listing, claimed, tries = _Listing(), total, 0
-        pages, end = list[ActivityPage](), None
         for _ in range(_PASSES):
             try:
                 pages, end = await self._pass(within, total)
@@ -111,11 +110,6 @@ class PagedReader(ListReader):
                 if tries == _TRIES:
                     break
             total = end
-        if pages and end is None and max(page.items for page in pages) < self.facts.longest:
-            # A limit by count is not below a longer response: rather the total is wrong.
-            self.doubts.add(UNPROVEN)
-            self.unreadable |= listing.bad
-            return list(listing.found.values())
         raise SourceFailed(
             f"the provider holds {total} signing processes in one range that cannot be divided, hands out"
             f" {self.most} at a time, and never the same ones twice; a narrower query may work"

@@ -50,7 +50,6 @@ _AMPLE = 32  #: times the largest process that the next one is surely smaller th
 _FAR = 1 << 24  #: a `Skip` after all processes
 _CALLS, _CALLS_EACH = 200, 12  #: for one window: fruitless ones in all, and for each fruitful one
 _SAMPLE = 64  #: processes of an account's first response
-_SMALL = 3  #: processes of an account whose list is believed against its total
 _TRUNCATED = 2  #: processes that a response as long as a truncated one lacks, or more
 UNPROVEN = "the provider's responses do not show whether they are complete: events may be left out"
 
@@ -175,6 +174,20 @@ class ListReader(msgspec.Struct):
             has_skipped = False
         elif behind.length or places == 0 or (has_skipped and (is_one or has_room or await self._skips(places))):
             return behind.length
+        return await self._total_lacks(within, places, lengths, claimed, behind, has_skipped)
+
+    async def _total_lacks(
+        self,
+        within: DateRange,
+        places: int,
+        lengths: tuple[int, int],
+        claimed: int,
+        behind: ActivityPage | None,
+        has_skipped: bool,
+    ) -> int:
+        """Return the number of processes that only a total shows behind a list, if responses do not show its end.
+        `behind`: the response there, if any; `has_skipped`: whether a `Skip` in the list took effect."""
+        facts, length = self.facts, max(lengths)
         counted = await self._counted(within)
         if behind is None and counted is None and self._is_unavailable("skip" if places else "again"):
             # Nothing shows more: a page that waits is better than one that may lack most of its events.
@@ -227,10 +240,7 @@ class ListReader(msgspec.Struct):
 
     async def _ends(self, within: DateRange, pages: Sequence[ActivityPage], end: int) -> bool:
         """Whether a list ends where its responses do, though the total promises more: after as many processes less one
-        as the longest response contains, no other follows. Only few are believed without, because no server is likely
-        to limit its responses to so few."""
-        if self.facts.honoured <= end <= _SMALL:
-            return not await self.has(within, end)
+        as the longest response contains, no other follows."""
         skip = max(1, end + 1 - max((page.length for page in pages), default=0))
         rest, _ = await self.take(within, self.most, skip)
         return 0 < await self._places(rest, within) == end - skip

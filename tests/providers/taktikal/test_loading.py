@@ -423,6 +423,18 @@ async def test_totals_that_are_too_high_for_some_processes_are_a_reason_not_a_fa
     assert emulator.calls.total <= 25
 
 
+@pytest.mark.parametrize("count", [2, 3])
+async def test_the_list_of_a_small_account_is_believed_against_its_total(
+    count: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Which is too high for several processes only."""
+    with_totals(monkeypatch, lambda total: total if total == 1 else total + 50)
+    monkeypatch.setattr(AccountObservations, "has_room", lambda *_: False)  # as if sizes were very different
+    found = loader(company(count), "creation", False)
+    assert len(await found.page_through(WHOLE, count + 50)) == count
+    assert found.doubts
+
+
 async def test_a_process_that_is_removed_after_its_count_is_a_reason_not_a_failure() -> None:
     found = loader(company(8))
     assert len(await found.page_through(WHOLE, 9)) == 8
