@@ -23,8 +23,8 @@ export function exportQuery({ pairs, window: shown, sources }) {
  */
 export async function download(session, query, format, onProgress, signal) {
   // The page itself states that records cannot be read.
-  const form = [["format", format], ["bom", String(format === "csv")], ["unreadable", "skip"]];
-  const answer = await session.send("events/export", [...query, ...form], signal);
+  const form = { format, bom: format === "csv", unreadable: "skip" };
+  const answer = await session.send("events/export", [...query, ...Object.entries(form)], signal);
   const parts = [];
   let bytes = 0;
   try {

@@ -122,7 +122,8 @@ function titleOf({ events, total, ended, window: shown, counting, busy }) {
 /** The time at which counting stopped; undefined where it did not, as where a source hides events. */
 function stoppedAt({ total, ended }) {
   if (ended || total?.relation !== "gte") return undefined;
-  return [total, ...(total.sources ?? [])].flatMap(({ scanned_to: one }) => one ?? []).sort().at(-1);
+  const ends = total.sources.map((source) => source.scanned_to).filter(Boolean);
+  return ends.sort().at(-1);
 }
 
 function remedies(feed, again, session, accepted) {
@@ -180,25 +181,23 @@ function useVocabulary(session, sources) {
   const [types, setTypes] = useState(null);
   const [accounts, setAccounts] = useState([]);
   useEffect(() => {
-    session.read("event-types").then(setTypes, () => {});
-    if (session.may("sources:read"))
-      session.read("sources").then(
-        ({ data }) => setAccounts(data),
-        () => {},
-      );
+    const ignore = () => {};
+    session.read("event-types").then(setTypes, ignore);
+    if (session.may("sources:read")) session.read("sources").then(({ data }) => setAccounts(data), ignore);
   }, []);
   return useMemo(() => {
     const names = unique([...accounts, ...sources].map(({ name }) => name)).sort();
     const mappings = types?.data.flatMap(({ mappings: all }) => all) ?? [];
     const values = (field, all) => unique(all).map((value) => [field, value]);
+    const mapped = (name) => mappings.map((one) => one[name]);
     return [
       ...values("type", types?.data.map(({ type }) => type) ?? []),
       ...values("type", types?.data.map(({ type }) => `${type.split(".")[0]}.*`) ?? []),
       ...values("source", names),
       ...["completed", "active", "inactive"].map((value) => ["envelope_status", value]),
-      ...values("category", mappings.map(({ category }) => category)),
+      ...values("category", mapped("category")),
       ...values("provider", types?.providers.map(({ name }) => name) ?? []),
-      ...values("provider_type", mappings.map((one) => one.provider_type)),
+      ...values("provider_type", mapped("provider_type")),
     ];
   }, [types, accounts, sources.length]);
 }

@@ -19,7 +19,8 @@ export const usePage = () => useContext(Page);
 export function Text({ value }) {
   const { session } = usePage();
   // Signs of direction would show the letters in another order.
-  const text = String(value).replace(/[\u202a-\u202e\u2066-\u2069]/g, (sign) => `[U+${sign.charCodeAt().toString(16).toUpperCase()}]`);
+  const spelled = (sign) => `[U+${sign.charCodeAt().toString(16).toUpperCase()}]`;
+  const text = String(value).replace(/[\u202a-\u202e\u2066-\u2069]/g, spelled);
   if (!text.includes("***") || session.may("pii:read")) return html`<bdi>${text}</bdi>`;
   const mark = html`<span class="masked" title="Masked: showing it needs the scope pii:read">masked</span>`;
   return html`<bdi>${text.split("***").map((part, place) => (place ? [mark, part] : part))}</bdi>`;

@@ -103,7 +103,8 @@ function notification(event) {
   const what = purpose === "sender_notice" ? "notice to the sender" : (purpose ?? "message");
   const name = nameOf(event.recipient);
   const state = STATES[participle] ?? `is ${status ?? participle}`;
-  return [`The ${what}${channel ? ` (${channelOf(channel)})` : ""}`, name && [" to ", untrustedText(name)], ` ${state}.`];
+  const how = channel ? ` (${channelOf(channel)})` : "";
+  return [`The ${what}${how}`, name && [" to ", untrustedText(name)], ` ${state}.`];
 }
 
 function untrustedText(text) {

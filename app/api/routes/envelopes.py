@@ -138,13 +138,13 @@ def render_report(
 def _notices(found: EnvelopeEvents, masked: bool, pseudonymized: bool) -> list[str]:
     """Return notes on masked and missing content."""
     notices = [_MASKED + (_PSEUDONYMS if pseudonymized else "")] if masked else []
-    for status in found.sources:
-        if status.name == found.source and (bad := status.bad_records.total()):
-            notices.append(f"Unreadable: {bad} records of {status.name} that have no valid content.")
-        if status.name == found.source and status.status == "forbidden":
-            notices.append(f"Incomplete: {status.name} refuses a part: {status.reason}")
-        elif status.name == found.source and status.reason is not None:
-            notices.append(f"Note on {status.name}: {status.reason}")
+    status = next(status for status in found.sources if status.name == found.source)
+    if bad := status.bad_records.total():
+        notices.append(f"Unreadable: {bad} records of {status.name} that have no valid content.")
+    if status.status == "forbidden":
+        notices.append(f"Incomplete: {status.name} refuses a part: {status.reason}")
+    elif status.reason is not None:
+        notices.append(f"Note on {status.name}: {status.reason}")
     if found.has_more:
         notices.append("Incomplete: the envelope has more events than one report holds.")
     return notices
