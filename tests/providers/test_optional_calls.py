@@ -26,14 +26,16 @@ Sent = Mapping[str, Any]
 WINDOW = {"since": SINCE, "until": UNTIL}
 
 
-async def check_answers(one: World, found: Gateway, *relations: str) -> None:
-    """The walk, the export and the count are right, the count with one of these relations."""
+async def check_answers(one: World, found: Gateway, *relations: str, complete: bool = True) -> None:
+    """The walk, the export and the count are right, the count with one of these relations, the export `complete` or
+    unproven."""
     await check_walk(one, found)
     count = (await found.get("/events/count", **WINDOW)).json()
     assert count["value"] == len(truth(one))
     assert count["relation"] in relations
     *events, last = map(json.loads, (await found.get("/events/export", **WINDOW)).text.splitlines())
-    assert (rows(events), last["complete"]) == (truth(one), True)
+    ended = (last["complete"], last.get("reason"))
+    assert (rows(events), ended) == (truth(one), (True, None) if complete else (False, "unproven"))
 
 
 # ---- Taktikal --------------------------------------------------------------------------------------------------------
@@ -51,6 +53,7 @@ def after(sent: Sent) -> int:
 
 
 #: The emulator's options, the calls that fail, how, and whether the answer's completeness depends on them.
+#: One class makes all optional calls: a few ways suffice for most kinds.
 KINDS: dict[str, tuple[dict[str, Any], Fails, list[int | str], bool]] = {
     "total": ({}, lambda path, _: is_total(path), FAULTS, False),
     "total by creation": (CREATION, lambda path, _: is_total(path), ["closes", "hangs"], False),
@@ -65,7 +68,7 @@ KINDS: dict[str, tuple[dict[str, Any], Fails, list[int | str], bool]] = {
     "all": (CREATION, lambda _, sent: sent["StartDate"] < "1754" and sent["EndDate"] > "9", FEW, True),
     "early": (CREATION, lambda _, sent: sent["EndDate"] < "2001", FEW, True),
     "late": (CREATION, lambda _, sent: sent["StartDate"] > "2026-06-02", FEW, True),
-    "calibration": ({}, lambda path, sent: not is_total(path) and sent["Take"] == "50", FAULTS, False),
+    "calibration": ({}, lambda path, sent: not is_total(path) and sent["Take"] == "50", [*FEW, "hangs"], False),
     "calibration by key": ({}, lambda _, sent: "ProcessKey" in sent, [*FEW, "hangs"], False),
     "skip": ({}, lambda _, sent: after(sent) > 0, FAULTS, True),
     "skip by creation": (CREATION, lambda _, sent: after(sent) > 0, FEW, True),
@@ -90,7 +93,8 @@ async def test_no_page_fails_by_an_optional_call(kind: str, fault: int | str, mo
         assert (source["reason"] is not None) == is_proof
         calls = server.calls
         assert calls, "no call failed"
-        await check_answers(one, found, "estimate" if is_proof else "eq")
+        # That the account has an assumed age of envelopes ends no export.
+        await check_answers(one, found, "estimate" if is_proof else "eq", complete=not is_proof or kind == "all")
         await found.check_healthy("taktikal")
         assert server.calls <= calls + 3, "failures are remembered"
 
@@ -153,13 +157,12 @@ async def test_no_page_fails_by_the_proof_of_an_end(fault: int | str) -> None:
         assert ("whether its log ends" in (source["reason"] or "")) == (fault not in NO_SUCH_PAGE)
         calls = server.calls
         assert calls
-        await check_answers(one, found, "eq", "estimate")
+        await check_answers(one, found, "eq", "estimate", complete=fault in NO_SUCH_PAGE)
         await found.check_healthy("subnoto")
         assert server.calls == calls or fault in NO_SUCH_PAGE, "the failure is remembered"
 
 
-@pytest.mark.parametrize("order", ["desc", "asc"])
-@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize(("fault", "order"), [*((one, "desc") for one in FAULTS), *((one, "asc") for one in FEW)])
 async def test_no_page_fails_by_a_page_read_again(fault: int | str, order: str) -> None:
     async with one_of("subnoto") as one, failing(one, again(one), fault, deadline=4.0) as (server, found):
         answer = await found.get(limit=1000, order=order)
