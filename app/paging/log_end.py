@@ -196,7 +196,7 @@ class LogEnd:
         if self._repeated is not None and (short is None or short >= self._repeated.page):
             last = self._repeated.page
             if (page_to_read := self._repeated.look(lengths)) is None:
-                self.may_be_twins |= self._repeated.may_be_cut and self._claimed > (self.end or 0)
+                self.may_be_twins |= self._repeated.may_be_cut and self._claimed != self.end
                 self._show(last, min(page for page in lengths if page > last))
             return page_to_read
         full = max((page for page, rows in lengths.items() if rows == size), default=0)

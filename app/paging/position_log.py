@@ -151,8 +151,10 @@ class PositionLog(Generic[R]):
 
     def _drop_repeats(self, response: Response[R], pages: Collection[int]) -> int:
         """Return the last one of equal `pages` within the total, or the first one. Those after it repeat it."""
-        page = max((at for at in pages if at * self.size <= (response.total or 0)), default=min(pages))
-        self.ending.may_be_twins &= page * self.size != response.total
+        within = [at for at in pages if at * self.size <= (response.total or 0)]
+        page = max(within, default=min(pages))
+        # Of several, the later ones may repeat the first, and be counted.
+        self.ending.may_be_twins = len(within) > 1 or (self.ending.may_be_twins and page * self.size != response.total)
         for later in [at for at in pages if at > page]:
             self.ending.drop(later)
             self.forget(later)

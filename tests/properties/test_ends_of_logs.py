@@ -179,14 +179,15 @@ def test_pages_of_one_row_of_which_the_last_is_repeated_are_read(jitter: int, co
 @pytest.mark.parametrize(
     ("count", "size", "lack"), [(2, 50, 1), (8, 1, 0), (49, 50, 20), (50, 7, 0), (60, 20, 1), (130, 50, 5)]
 )
-@pytest.mark.parametrize("claims_shown", [True, False])
+@pytest.mark.parametrize(("claims_shown", "off"), [(True, 0), (False, 0), (False, 1), (False, -50)])
 def test_twins_at_the_end_are_read_or_said(
-    claims_shown: bool, count: int, size: int, lack: int, beyond: str, limit: int, order: Any
+    claims_shown: bool, off: int, count: int, size: int, lack: int, beyond: str, limit: int, order: Any
 ) -> None:
     """Equal records are no page that a server repeats, also if the page lacks some of them or is smaller."""
     first = rows_of(count, HOUR)[: count - 55] if count > 55 else []
     rows = [*first, *[(NOW - HOUR, count)] * (count - len(first))]
     log = Moving(rows, random.Random(1), size=size, lack=lack, cuts=1 << 30, beyond=beyond, claims_shown=claims_shown)
+    log.off = off
     got, reasons = read(log, order, (limit,))
     assert len(got) == count or reasons
     value, relation = counted(log, 0, NOW)

@@ -64,7 +64,7 @@ class LogWalk:
         self._near: list[int] | None = None  # the hint of a reader that continues another
         #: The row behind the end as a reader knew it, once read.
         self._behind: tuple[PositionReader[LogRow] | None, int, list[LogRow]] = None, 0, []
-        self._promises_more = False  # whether a total includes that row
+        self._total_differs = False  # whether a total differs from that end
         query, span, index = request.query, request.span, request.index
         start = first_time(span.position, self._ascending)
         # A cursor contains the skew of these rows.
@@ -146,7 +146,7 @@ class LogWalk:
         found = await self._list([end + 1] if self.chain is None else [end, end + 1], 1, BEHIND)
         rows = [row for number, page in found or () if page.number in (None, number) for row in page.rows[:1]]
         self._behind = reader, end, rows
-        self._promises_more = any(page.total > end for _, page in found or ())
+        self._total_differs = any(page.total != end for _, page in found or ())
 
     async def read_before_end(self) -> bool:
         """Read the page before the last one, which a server may repeat for the page after it. Returns whether that was
@@ -336,7 +336,7 @@ class LogWalk:
             far = await self._list([end + _FAR], 1, BEHIND)
             is_cut = far is not None and (not far[0][1].rows or self.reader.contradicts_end(far[0][1].rows))
             last = self.reader.rows_of(end // self.size + 1)[-2:]
-            if self._promises_more and not is_cut and are_equal(last):
+            if self._total_differs and not is_cut and are_equal(last):
                 self._doubts.add(TWINS)
         if is_cut and self._looks > _LOOKS:
             self._doubts.add(BEHIND)
