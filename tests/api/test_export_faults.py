@@ -1,0 +1,93 @@
+"""Exports over a Subnoto log whose server fails, truncates, repeats or removes records meanwhile, resumed by `after` or
+by cursor: what ends as complete has each record that stays once."""
+
+import asyncio
+import json
+import random
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from app.api import export_stream
+from app.api.exports.csv import HEADER
+from app.api.middleware import InterruptedAnswer
+from app.domain.errors import SourceFailed
+from app.domain.times import SECOND, format_micros
+from app.providers.base import CommonSettings
+from app.providers.subnoto.settings import SubnotoSettings
+from app.providers.subnoto.source import SubnotoSource
+from tests.api.conftest import make_app, opened
+from tests.api.gateways import FORMATS, events_of, ids_of
+from tests.properties.test_moving_logs import NOW, Moving
+
+FAULTS: dict[str, dict[str, Any]] = {
+    "fails": {"fails": 0.05},
+    "truncates and fails": {"cut": 0.1, "fails": 0.03},
+    "stays truncated": {"lack": 3, "cuts": 1 << 30},
+    "claims what it shows": {"claims_shown": True, "cut": 0.05},
+    "repeats": {"beyond": "last", "off": 1},
+    "one row a page": {"beyond": "last", "size": 1},
+    "removes": {"every": 9, "by": 1},
+    "removes anywhere and fails": {"every": 9, "by": 1, "fails": 0.03, "anywhere": True},
+    "grows": {"every": 3, "growth": 1},
+    "newest first": {"newest_first": True, "size": 20},
+}
+
+
+@dataclass
+class Failing(Moving):
+    fails: float = 0  #: probability that a round of calls fails, also in mid-export
+
+    async def list_logs(self, query: Any, pages: Any, limit: int, spent: Any) -> Any:
+        if self.rng.random() < self.fails:
+            raise SourceFailed("now and then")
+        return await super().list_logs(query, pages, limit, spent)
+
+
+async def export(log: Moving, form: str, order: str, rng: random.Random) -> tuple[list[str], bool]:
+    """The ids of an export with its resumed parts, some cut by the network, and whether it ended as complete."""
+    settings = SubnotoSettings.model_validate({"base_url": "http://log.example", "access_key": "a", "secret_key": "b"})
+    source = SubnotoSource("s", settings, CommonSettings(clock=lambda: NOW))
+    source._client = log  # type: ignore[assignment]
+    window = {"since": format_micros(log.rows[0][0]), "until": format_micros(NOW)}
+    asked: dict[str, Any] = {"category": "envelope", "format": form, "order": order, **window}
+    params, ids = dict(asked), list[str]()
+    async with opened(make_app([source])) as client:
+        for _ in range(30):
+            got, is_whole, header = b"", False, b""
+            with suppress(InterruptedAnswer):
+                async with client.stream("GET", "/events/export", params=params) as answer:
+                    if answer.status_code != 200:
+                        continue
+                    async for part in answer.aiter_bytes():
+                        got += part
+                is_whole = True
+            if form == "csv" and "after" in params:
+                header = HEADER
+            events = events_of(form, header + got)
+            end = json.loads(got.splitlines()[-1]) if form == "ndjson" and is_whole else {}
+            is_cut = bool(events) and rng.random() < 0.3
+            ids += ids_of(form, events[: rng.randrange(1, len(events) + 1)] if is_cut else events)
+            if not is_cut and end.get("cursor", None) is None and (is_whole or not events):
+                return ids, bool(end.get("complete", is_whole))
+            params = {"format": form, "cursor": end["cursor"]} if not is_cut and end.get("cursor") else dict(asked)
+            if "cursor" not in params and ids:
+                params["after"] = ids[-1]
+    return ids, False
+
+
+@pytest.mark.parametrize("form", FORMATS)
+@pytest.mark.parametrize("fault", FAULTS)
+def test_what_ends_as_complete_has_each_record_once(fault: str, form: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(export_stream, "PAGE", 40)
+    rng = random.Random(f"{fault} {form}")
+    rows = [(NOW - (130 - n) // 3 * 600 * SECOND - SECOND, n) for n in range(130)]
+    log = Failing(rows, rng, **FAULTS[fault])
+    for order in ("asc", "desc"):
+        ids, is_complete = asyncio.run(export(log, form, order, rng))
+        assert len(ids) == len(set(ids))
+        stay = sum(n < 130 for _, n in log.rows)
+        assert not is_complete or stay <= len(ids) <= 130
+        assert is_complete or fault not in ("stays truncated", "one row a page", "grows")
