@@ -105,7 +105,9 @@ def _decode(kind: type[V], encoded: bytes) -> V | None:
         return None
 
 
-_PAGE = 500  #: events read at a time
+_PAGE = 1000  #: events read at a time, at most
+_PER_CALL = 25  #: events that a call returns on an average, of those that a budget of calls allows
+_FEW = 4  #: calls of a page of few events
 _LEFT = 0.8  #: part of the deadline for an exact count, so that the last page completes
 
 
@@ -129,7 +131,7 @@ class EventCounter:
             plan,
             query=query,
             window=msgspec.structs.replace(plan.window, until=self._until),
-            limit=_PAGE,
+            limit=min(_PAGE, _PER_CALL * call.settings.scan),
             include=frozenset(),
             partial=False,
             position=(self._until,),
@@ -168,7 +170,7 @@ class EventCounter:
             return SourceTotal(name, total.value, "events", "eq", total, None, format_seconds(as_of), own_cached), {}
         others = (times, self._span(times), self._plan.ago, exact, by, self._private, not self._pseudonyms)
         found, cached = await self._cache.get(
-            Groups, name, plain, others, lambda: self._read(name, exact, by, as_of), no_cache=no_cache
+            Groups, name, plain, others, lambda: self._read(name, exact, by, as_of, total), no_cache=no_cache
         )
         end = None if found.scanned_to is None else format_seconds(found.scanned_to)
         at = format_seconds(found.as_of)
@@ -202,8 +204,11 @@ class EventCounter:
         # A cached total is shown with the time when it was counted.
         return msgspec.structs.replace(total, as_of=self._call.now if budget.as_of is None else budget.as_of)
 
-    async def _read(self, name: str, exact: bool, by: GroupBy | None, as_of: int) -> Groups:
-        """Count by reading, newest first, within the budget of calls and time."""
+    async def _read(
+        self, name: str, exact: bool, by: GroupBy | None, as_of: int, total: ProviderTotal | None
+    ) -> Groups:
+        """Count by reading, newest first, within the budget of calls and time. Few events behind the last page, by the
+        provider's total, take few calls."""
         plan = msgspec.structs.replace(self._plan, active=(name,))
         limit = self._call.begun + self._call.settings.deadline * _LEFT if exact else self._call.half_time
         groups: Counter[str] = Counter()
@@ -233,7 +238,9 @@ class EventCounter:
                 relation: Relation = "estimate" if bad else "gte" if refused else "estimate" if unproven else "eq"
                 return Groups(count, relation, groups, as_of)
             scanned_to = page.position[0]
-            if time.monotonic() >= limit or (not exact and calls + status.calls > self._call.settings.scan):
+            left = total.value - count if total is not None and total.unit == "events" else plan.limit
+            needed = calls + min(status.calls, max(_FEW, status.calls * left // plan.limit))
+            if time.monotonic() >= limit or (not exact and needed > self._call.settings.scan):
                 return Groups(count, "gte", groups, as_of, scanned_to)
             plan = msgspec.structs.replace(plan, position=tuple(held[-1].position), states=held[-1].sources)
 

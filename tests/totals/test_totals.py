@@ -187,6 +187,14 @@ async def test_a_count_stops_at_its_budget_and_reads_on_where_it_is_to_be_exact(
         assert (await count(feed, **given, by="day", exact=True)).value == truth
 
 
+async def test_the_few_events_behind_the_last_page_are_counted_within_the_budget() -> None:
+    async with world(subnoto=SubnotoOptions(events=1020)) as one:
+        given = window(one, 60, 60)
+        totals = await count(one.gateway(), **given, by="day")
+        assert (totals.value, totals.relation) == (true_number(one, given), "eq")
+        assert one.calls() <= 40
+
+
 @pytest.mark.parametrize(
     "given", [{"actor": "a@example.com"}, {"actor": "nobody@example.com", "exact": True}, {"type": "unknown"},
               {"recipient": "r@example.com"}],
