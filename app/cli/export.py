@@ -42,7 +42,10 @@ class ResumableFile:
         self._made = not self.path.exists()
         if not (self._made or self.path.is_file()):
             raise Failure(f"{self.path} is not a regular file; give a file's name, or - for standard output", USAGE)
-        self._file = open(self.path, "ab", buffering=0)
+        try:
+            self._file = open(self.path, "ab", buffering=0)
+        except OSError as error:
+            raise Failure(f"{self.path} cannot be written ({error.strerror})", USAGE) from None
         try:
             busy = f"{self.path} is being written by another export; wait until it is done"
             lock_file(self._file.fileno(), self.path, Failure(busy))

@@ -152,6 +152,7 @@ def test_a_wrong_call_leaves_nothing_behind(way: dict[str, str], tmp_path: Path)
         (["x.ndjson", "--incremental", "--order", "desc"], "appends the oldest first; leave out --order desc"),
         (["x.ndjson", "--incremental", "--until", "now"], "--incremental has no end; leave out"),
         (["/dev/null"], "is not a regular file"),
+        (["absent/x.ndjson"], "absent/x.ndjson cannot be written (No such file or directory)"),
     ]:
         ended = call("export", *arguments, env=way, cwd=tmp_path)
         assert ended.returncode == 2
