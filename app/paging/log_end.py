@@ -6,8 +6,6 @@ from collections.abc import Mapping
 
 #: Pages after the last one read in which the end is searched for: a server that changes its last page has no end.
 _FAR = 1 << 24
-#: Pages that must repeat a page of equal rows before they show the end: one alone may be its twins.
-_SAME = 2
 
 
 class LogMoved(Exception):
@@ -45,7 +43,7 @@ class RepeatedPage:
                 raise LogMoved  # the page behind is not this one: rows have moved to this one
             self.read_again.add(last)
             return last + 1
-        return max(later) + 1 if self.may_be_cut and len(later) < _SAME else None
+        return None
 
 
 class LogEnd:
