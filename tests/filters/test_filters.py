@@ -1,4 +1,4 @@
-"""Filters whose values nothing has, several envelopes, owners, edges of the calendar, spellings, and parameters
+"""Filters whose values nothing has, several envelopes, owners, windows to the microsecond, spellings, and parameters
 that a source has no notion of (contract, section 3). All others, alone and combined: `test_oracle.py`."""
 
 import itertools
@@ -148,6 +148,30 @@ async def test_filters_that_leave_no_source_are_all_named(feed: Feed, given: Giv
     with pytest.raises(ParameterError) as error:
         await ask(feed, **given)
     assert sorted(name for name, _ in error.value.errors) == parameters
+
+
+@pytest.mark.parametrize("source", ["taktikal", "subnoto"])
+async def test_since_is_inclusive_and_until_exclusive_to_the_microsecond(
+    mixed: World, feed: Feed, known: list[Fact], source: str
+) -> None:
+    own = [f for f in known if f.source == source]
+    # In the midst of ties, twins and bursts, and at lone events.
+    times = {f.time for f, g in itertools.pairwise(own) if f.time == g.time}
+    rng = random.Random(5)
+    for since in [*rng.sample(sorted(times), 3), own[len(own) // 2].time]:
+        for shift in (-1, 0, 1):
+            begin = since + shift
+            until = begin + 3 * 3_600_000_000
+            page = await ask(feed, since=format_micros(begin), until=format_micros(until), source=source, limit=1000)
+            assert [r.key[0] for r in page.records] == [f.time for f in own if begin <= f.time < until][::-1]
+            early = await ask(
+                feed, since=format_micros(begin - DAY), until=format_micros(begin), source=source, limit=1000
+            )
+            expected = [f.time for f in own if begin - DAY <= f.time < begin]
+            assert [r.key[0] for r in early.records] == expected[::-1]
+            moment = await ask(feed, since=format_micros(begin), until=format_micros(begin + 1), source=source)
+            assert [r.key[0] for r in moment.records] == [f.time for f in own if f.time == begin][::-1]
+    assert mixed.refused() == []
 
 
 async def test_only_until_is_the_thirty_days_before_it(feed: Feed) -> None:

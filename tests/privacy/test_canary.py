@@ -7,6 +7,7 @@ import io
 import json
 import logging
 from collections.abc import Iterator
+from datetime import timedelta
 from itertools import cycle, product
 from typing import Any, get_args
 
@@ -197,3 +198,21 @@ async def test_what_is_masked_still_joins(log: io.StringIO) -> None:
             assert (await canary.ask(client, "key", "/events", params={name: value})).json()["data"] != []
         refused = await canary.ask(client, "plain key", "/events", params={"owner": EMAILS[1]})
         assert (refused.status_code, refused.json()["code"]) == (403, "forbidden")
+
+
+async def test_nobody_can_search_for_what_he_may_not_see(log: io.StringIO) -> None:
+    async with gateway(log, False) as (canary, client):
+        # One way of writing is in no planted text; it is known by the record's own number.
+        one = {"mobile": PRIVATE["foreign phone"][0], "note": PRIVATE["foreign phone"][1]}
+        canary.world.subnoto.history.append(
+            "ENVELOPE_OPENED", category="envelope", event_data=one, timestamp=canary.world.clock() - timedelta(hours=1)
+        )
+        for value in ALL_PRIVATE:
+            allowed = await canary.ask(client, "key", "/events", params={"q": value})
+            assert allowed.json()["data"], "one vendor at least finds it"
+            refused = await canary.ask(client, "plain key", "/events", params={"q": value})
+            assert refused.json()["data"] == []
+            exact = await canary.ask(client, "plain key", "/events/count", params={"q": value, "exact": "true"})
+            assert exact.json()["value"] == 0
+            plain = await canary.ask(client, "plain key", "/events/count", params={"q": value})
+            assert [(total["value"], total["relation"]) for total in plain.json()["sources"]] == [(0, "eq")] * 2
