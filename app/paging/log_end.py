@@ -58,8 +58,6 @@ class LogEnd:
         self._size, self._longest = page_size, longest
         self._is_doubtful = self._is_settled = self._is_refused = self._looked_at_first = False
         self._lengths: dict[int, int] = {}  # rows of each page
-        # Whether a total was more than the rows up to its page, and whether a row after the end was there before.
-        self._announces = self._is_open = False
         self._claimed = 0  # the largest total
         self._proven = 0  # an end that a row's page proves
         self._agrees: set[int] = set()  # pages that end at their own total, and announce no other
@@ -80,14 +78,8 @@ class LogEnd:
         self.end = max(self.end or 0, end)
 
     def extend(self, end: int) -> None:
-        """Record that a list had rows up to `end` that may be new: they are if totals are more than the rows so far,
-        unless a row after the end has shown that they are not."""
-        if not self._announces or self._is_open:
-            self.end = max(self.end or 0, end)
-
-    def reopen(self) -> None:
-        """Record that a row after the end was there before."""
-        self._is_open = True
+        """Record that a list had rows up to `end` that are older than the walk, but may be new."""
+        self.end = max(self.end or 0, end)
 
     def prove(self, end: int) -> None:
         """Record that no row was after this end."""
@@ -117,7 +109,6 @@ class LogEnd:
             if before < (self.end or 0):
                 self._is_refused = self.is_short = True
             return
-        self._announces |= total > before + rows
         self._claimed = max(self._claimed, total)
         if rows and before >= total:
             self._beyond.add(page)

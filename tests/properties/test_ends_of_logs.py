@@ -192,3 +192,14 @@ def test_twins_at_the_end_are_read_or_said(
     assert len(got) == count or reasons
     value, relation = counted(log, 0, NOW)
     assert value == count or relation == "estimate"
+
+
+@pytest.mark.parametrize("order", ["asc", "desc"])
+def test_young_rows_behind_the_total_of_another_page_are_read_by_a_warm_process(order: Any) -> None:
+    """Each total is that of the rows up to its page and the next one; the last page lacks some."""
+    rows = [(NOW - (601 if n < 2 else 1) * SECOND, n) for n in range(8)]
+    log, known = Moving(rows, random.Random(1), lack=5, cuts=1 << 30, beyond="last", claims_shown=True), fresh()
+    log.claims_next = True
+    for _ in range(2):
+        got = asyncio.run(walk(log, Query(order=order), 0, NOW, (7,), lambda: known))
+        assert sorted(got) == [*range(8)]

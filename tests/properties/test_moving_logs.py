@@ -57,6 +57,7 @@ class Moving:
     cuts: int | None = None  #: pages that may lack them, by now; None for all
     lack: int = 0  #: rows that the last page of several lacks, instead
     claims_shown: bool = False  #: a total is that of the rows up to its page
+    claims_next: bool = False  #: and of the next one
     calls: int = 0
     sorted_calls: int = 0  #: those in the order of time
     removed: list[tuple[int, int]] = field(default_factory=list)
@@ -84,7 +85,9 @@ class Moving:
                 rows, self.cuts = rows[: -self.lack], self.cuts - 1
             if self.cut and len(rows) > 1 and self.cuts != 0 and self.rng.random() < self.cut:
                 rows, self.cuts = rows[: self.rng.randrange(1, len(rows))], None if self.cuts is None else self.cuts - 1
-            total = (page - 1) * limit + len(rows) if self.claims_shown else max(0, len(self.rows) + self.off)
+            shown = (page - 1) * limit + len(rows) + self.claims_next
+            total = shown if self.claims_shown else max(0, len(self.rows) + self.off)
+            total = min(total, len(self.rows)) if self.claims_next else total
             logs = [{"eventType": "X", "timestamp": time / SECOND, "eventData": {"n": n}} for time, n in rows]
             body = {"logs": logs, "totalCount": total if self.cap is None else min(total, self.cap)}
             if self.has_next:

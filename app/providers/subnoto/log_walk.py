@@ -344,7 +344,6 @@ class LogWalk:
             ending.prove(end)
             return False
         if chain is None:
-            ending.reopen()
             await self._fetch([end // self.size + 1])
         if chain is not None or (self.reader.ending is ending and ending.end == end):
             if chain is None and self._observations.longest >= self.size:
