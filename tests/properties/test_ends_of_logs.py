@@ -203,3 +203,13 @@ def test_young_rows_behind_the_total_of_another_page_are_read_by_a_warm_process(
     for _ in range(2):
         got = asyncio.run(walk(log, Query(order=order), 0, NOW, (7,), lambda: known))
         assert sorted(got) == [*range(8)]
+
+
+@pytest.mark.parametrize("order", ["asc", "desc"])
+@pytest.mark.parametrize("seed", range(40))
+def test_twins_of_which_responses_are_empty_or_truncated_crash_nothing(seed: int, order: Any) -> None:
+    rng = random.Random(seed)
+    rows = [(NOW - HOUR, rng.choice([1, 1, 2])) for _ in range(rng.choice([1, 2, 8, 49, 51]))]
+    log = Moving(rows, rng, size=rng.choice([1, 7, 50]), cut=0.4, beyond=rng.choice(["empty", "last", "refused"]))
+    log.off, log.claims_shown = rng.choice([-50, 0, 1]), rng.choice([True, False])
+    read(log, order, (7, 1000), may_fail=True)

@@ -358,7 +358,8 @@ class LogWalk:
         page = end // self.size + 1
         found = await self._list([*range(end + 1, page * self.size + 1), end + _FAR], 1, BEHIND) or []
         rows = self.reader.rows_of(page) + [row for _, answer in found[:-1] for row in answer.rows[:1]]
-        while found and found[-1][1].rows and all(map(found[-1][1].rows[0].same_as, rows[-2:])):
+        far = found[-1][1].rows if found else []
+        while far and len(rows) > 1 and all(map(far[0].same_as, rows[-2:])):
             rows.pop()
         if len(rows) <= end % self.size:
             self._doubts.add(BEHIND)
