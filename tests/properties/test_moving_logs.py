@@ -19,6 +19,7 @@ from app.domain.query import Query
 from app.domain.times import DAY, SECOND
 from app.providers.base import CallBudget, CommonSettings, Hint, ReadRequest
 from app.providers.subnoto.client import LogQuery
+from app.providers.subnoto.gaps import LOST_TIES
 from app.providers.subnoto.log_walk import LogRequest
 from app.providers.subnoto.observations import AccountObservations
 from app.providers.subnoto.reader import SubnotoReader
@@ -201,20 +202,22 @@ def test_a_log_that_moves_or_lies_is_read_once_or_not_at_all(
     times = sorted(time for time, number in moving.rows if number not in wrong) or [NOW - DAY]
     since = data.draw(st.sampled_from([times[0], times[len(times) // 2], times[-1]]))
     until = data.draw(st.sampled_from([NOW, max(since + 1, times[-1]), max(since + 1, times[len(times) // 2])]))
-    known = fresh()
+    known, pages = fresh(), list[Any]()
 
     memories = (lambda: known) if warm else fresh
     before: list[tuple[int, int]] = []
     try:
         for _ in range(1 + warm):
             before = list(moving.rows)
-            got = asyncio.run(walk(moving, Query(order=order), since, until, limits, memories))
+            pages.clear()
+            got = asyncio.run(walk(moving, Query(order=order), since, until, limits, memories, pages))
     except SourceFailed:
         assert moving.by or moving.cap or abs(moving.off) > 1, "a total off by one fails no page"
         return
     stays = {n for time, n in moving.rows if since <= time < until and n not in wrong}
     assert stays & {n for _, n in before} <= set(got)
-    assert len(got) == len(set(got))
+    # Of a tie that lost records, within which a page ended, no order is left: it comes once more.
+    assert len(got) == len(set(got)) or any(LOST_TIES in (page.reason or "") for page in pages)
 
 
 @pytest.mark.parametrize("seed", range(60))

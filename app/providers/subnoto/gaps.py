@@ -17,7 +17,10 @@ TWINS = "the provider's totals are too low and its last records equal: their num
 SHUFFLED = "the provider's order of equal times changes with each call: records may be missing or come twice"
 UNORDERED = "the provider's log is not in order of time: records may be missing"
 # The rows tied with the cursor's are not those of its page.
-LOST_TIES = "records of the time where this page begins were removed or reordered: others of that time may be missing"
+LOST_TIES = (
+    "records of the time where this page begins were removed or reordered: others of that time may be missing, or be"
+    " there twice"
+)
 # The order of time shows more records than the order of insertion.
 MISPLACED = (
     "records of this time are missing because their place in the provider's log is of another time: "
