@@ -178,7 +178,7 @@ class ExportQuery(Filters, TimeRange):
     )
     unreadable: Literal["fail", "skip"] = _field(
         "fail",
-        "End of a response without unreadable records, or of an unproven one, in formats without a last line: `fail`"
+        "End of a response that lacks unreadable records or is unproven, in formats without a last line: `fail`"
         " (default) cuts it after the last event, `skip` ends it normally.",
     )
 

@@ -66,6 +66,11 @@ def warnings_of(
     if sources and not found and not any(source.streams(query) for source in sources):
         # Each value is possible, but no event has all of them.
         given = [name for name in _TOGETHER if getattr(query, name) not in (None, ())]
+        for name in given[::-1]:
+            rest = query.model_copy(update={name: Query.model_fields[name].default})
+            if len(given) > 1 and not any(source.streams(rest) for source in sources):
+                given.remove(name)  # the others leave nothing, too
+                query = rest
         if given:
             value, names = getattr(query, given[-1]), [name.replace("_not", ".not") for name in given]
             shown = value if isinstance(value, str) else ", ".join(value)

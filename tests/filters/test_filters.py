@@ -347,6 +347,10 @@ def test_values_that_match_nothing(providers: str, given: dict[str, str], messag
         ({"person": "a@x.is,b@x.is"}, [("person", "a@x.is,b@x.is", "more than one e-mail address")]),
         ({"actor.not": ["a@x.is,b@x.is"]}, [("actor.not", "a@x.is,b@x.is", "more than one e-mail address")]),
         ({"person": "Smith, Anna"}, []),
+        (
+            {"type": ["team.created"], "category.not": ["all"], "type.not": ["recipient.*"]},
+            [("category.not", "all", "of these sources passes category.not")],
+        ),
     ],
 )
 def test_values_that_match_nothing_together_or_are_several(
