@@ -207,8 +207,8 @@ class EventCounter:
     async def _read(
         self, name: str, exact: bool, by: GroupBy | None, as_of: int, total: ProviderTotal | None
     ) -> Groups:
-        """Count by reading, newest first, within the budget of calls and time. Few events behind the last page, by the
-        provider's total, take few calls."""
+        """Count by reading, newest first, within the budget of calls and time; half a page if a whole one would exceed
+        it. Few events behind the last page, by the provider's total, take few calls."""
         plan = msgspec.structs.replace(self._plan, active=(name,))
         limit = self._call.begun + self._call.settings.deadline * _LEFT if exact else self._call.half_time
         groups: Counter[str] = Counter()
@@ -239,10 +239,12 @@ class EventCounter:
                 return Groups(count, relation, groups, as_of)
             scanned_to = page.position[0]
             left = total.value - count if total is not None and total.unit == "events" else plan.limit
-            needed = calls + min(status.calls, max(_FEW, status.calls * left // plan.limit))
-            if time.monotonic() >= limit or (not exact and needed > self._call.settings.scan):
+            needed = min(status.calls, max(_FEW, status.calls * left // plan.limit))
+            room = needed if exact else self._call.settings.scan - calls
+            if time.monotonic() >= limit or needed > 2 * room:
                 return Groups(count, "gte", groups, as_of, scanned_to)
-            plan = msgspec.structs.replace(plan, position=tuple(held[-1].position), states=held[-1].sources)
+            size = plan.limit if needed <= room else (plan.limit + 1) // 2
+            plan = msgspec.structs.replace(plan, limit=size, position=tuple(held[-1].position), states=held[-1].sources)
 
     def _keys(self, records: Sequence[Record], by: GroupBy) -> Iterable[str]:
         """Return the group of each record, as visible to this caller."""

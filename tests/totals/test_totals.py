@@ -195,6 +195,16 @@ async def test_the_few_events_behind_the_last_page_are_counted_within_the_budget
         assert one.calls() <= 40
 
 
+async def test_a_count_reads_half_a_page_where_a_whole_one_exceeds_the_budget() -> None:
+    async with world(subnoto=SubnotoOptions(events=3000)) as one:
+        feed, given = one.gateway(), window(one, 60, 40)
+        await ask(feed, **given)
+        one.reset_calls()
+        totals = await count(feed, **given, **{"actor.not": "nobody@example.com"})
+        assert (totals.value, totals.relation) == (1500, "gte")
+        assert one.calls() <= 40
+
+
 @pytest.mark.parametrize(
     "given", [{"actor": "a@example.com"}, {"actor": "nobody@example.com", "exact": True}, {"type": "unknown"},
               {"recipient": "r@example.com"}],
