@@ -106,6 +106,7 @@ def _decode(kind: type[V], encoded: bytes) -> V | None:
 
 
 _PAGE = 1000  #: events read at a time, at most
+_SMALL = 500  #: the same of a count that may be of few events, because a larger page takes ten more calls
 _PER_CALL = 25  #: events that a call returns on an average, of those that a budget of calls allows
 _FEW = 4  #: calls of a page of few events
 _LEFT = 0.8  #: part of the deadline for an exact count, so that the last page completes
@@ -209,7 +210,9 @@ class EventCounter:
     ) -> Groups:
         """Count by reading, newest first, within the budget of calls and time; half a page if a whole one would exceed
         it. Few events behind the last page, by the provider's total, take few calls."""
-        plan = msgspec.structs.replace(self._plan, active=(name,))
+        is_small = total is None or (total.unit == "events" and total.value <= _SMALL)
+        size = min(self._plan.limit, _SMALL) if is_small else self._plan.limit
+        plan = msgspec.structs.replace(self._plan, active=(name,), limit=size)
         limit = self._call.begun + self._call.settings.deadline * _LEFT if exact else self._call.half_time
         groups: Counter[str] = Counter()
         count = calls = bad = 0

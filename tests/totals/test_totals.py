@@ -195,6 +195,17 @@ async def test_the_few_events_behind_the_last_page_are_counted_within_the_budget
         assert one.calls() <= 40
 
 
+@pytest.mark.parametrize(("given", "most"), [({"by": "day"}, 23), ({"actor.not": "nobody@example.com"}, 15)])
+async def test_a_count_of_few_events_takes_few_calls(given: dict[str, Any], most: int) -> None:
+    async with world(subnoto=SubnotoOptions(events=3000)) as one:
+        feed, within = one.gateway(), window(one, 20, 1)
+        await ask(feed, **within)
+        one.reset_calls()
+        totals = await count(feed, **within, **given)
+        assert (totals.value, totals.relation) == (true_number(one, within), "eq")
+        assert one.calls() <= most
+
+
 async def test_a_count_reads_half_a_page_where_a_whole_one_exceeds_the_budget() -> None:
     async with world(subnoto=SubnotoOptions(events=3000)) as one:
         feed, given = one.gateway(), window(one, 60, 40)
