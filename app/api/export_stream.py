@@ -93,8 +93,9 @@ class Export:
     async def body(self, page: Page, *, header: bytes) -> AsyncGenerator[bytes]:
         """Yield the response's body from its first page on, after the format's `header`, which is empty for appended
         rows. Raises InterruptedAnswer for an early end in a format without a last line."""
-        self._segment.add(header, [])
-        yield header  # also an empty one begins the response, which can then only be cut
+        if header:
+            self._segment.add(header, [])
+            yield header
         read = len(page.records)
         while True:
             cursor = page.next_cursor
