@@ -1,5 +1,5 @@
 """Exports over a Subnoto log whose server fails, truncates, repeats or removes records meanwhile, resumed by `after` or
-by cursor: what ends as complete has each record that stays once."""
+by cursor: what ends as complete has each record that stays once. And over a small Taktikal account without totals."""
 
 import asyncio
 import json
@@ -19,8 +19,9 @@ from app.providers.base import CommonSettings
 from app.providers.subnoto.settings import SubnotoSettings
 from app.providers.subnoto.source import SubnotoSource
 from tests.api.conftest import make_app, opened
-from tests.api.gateways import FORMATS, events_of, ids_of
+from tests.api.gateways import FORMATS, app_over, events_of, ids_of, window
 from tests.properties.test_moving_logs import NOW, Moving
+from tests.worlds import TaktikalOptions, served_world
 
 FAULTS: dict[str, dict[str, Any]] = {
     "fails": {"fails": 0.05},
@@ -91,3 +92,16 @@ def test_what_ends_as_complete_has_each_record_once(fault: str, form: str, monke
         stay = sum(n < 130 for _, n in log.rows)
         assert not is_complete or stay <= len(ids) <= 130
         assert is_complete or fault not in ("stays truncated", "one row a page", "grows")
+
+
+@pytest.mark.parametrize("form", FORMATS)
+@pytest.mark.parametrize("events", [10, 120])
+@pytest.mark.parametrize("selects", ["activity", "creation"])
+async def test_a_small_account_without_totals_is_exported_whole(selects: Any, events: int, form: str) -> None:
+    with served_world(TaktikalOptions(events=events, totals="absent", range_selects=selects), None) as world:
+        async with opened(app_over(world)) as client:
+            answer = await client.get("/events/export", params={"format": form, **window(world)})
+            assert len(events_of(form, answer.content)) == len(world.truth())
+            assert form != "ndjson" or json.loads(answer.text.splitlines()[-1])["complete"]
+            count = (await client.get("/events/count", params=window(world))).json()
+            assert count["value"] == len(world.truth())

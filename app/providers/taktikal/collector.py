@@ -9,6 +9,7 @@ from operator import attrgetter, gt, lt
 
 from app.paging.windows import Window
 from app.providers.base import Batch, ReadRequest, Record
+from app.providers.taktikal.list_reader import UNCOUNTED
 from app.providers.taktikal.range_loader import RangeLoader
 from app.providers.taktikal.record import records_of
 from app.providers.taktikal.wire import Process
@@ -60,7 +61,7 @@ class Collector:
     ) -> Batch:
         """Return a batch with the unreadable items and entries so far, and reasons why it may lack events."""
         reason = "; ".join(filter(None, (reason, *sorted(self._loader.doubts)))) or None
-        unproven = bool(self._loader.doubts)
+        unproven, assumes = self._loader.doubts - {UNCOUNTED} != set(), assumes or UNCOUNTED in self._loader.doubts
         return Batch(
             records, complete_until, ended, self._loader.unreadable, reason, self._any_readable, unproven, assumes
         )

@@ -52,6 +52,8 @@ _CALLS, _CALLS_EACH = 200, 12  #: for one window: fruitless ones in all, and for
 _SAMPLE = 64  #: processes of an account's first response
 _TRUNCATED = 2  #: processes that a response as long as a truncated one lacks, or more
 UNPROVEN = "the provider's responses do not show whether they are complete: events may be left out"
+#: Nothing contradicts the end of a list that is as short as the account; without totals nothing else confirms it.
+UNCOUNTED = "neither a total nor a longer response confirms where the provider's list ends: events may be left out"
 
 _HALVES = "the provider truncates responses and may return envelopes in parts: events of a part may be left out"
 TWINS = (
@@ -205,7 +207,8 @@ class ListReader(msgspec.Struct):
         if not lacking and is_cut and facts.recall("limited pages") is not None:
             return _TRUNCATED
         if not lacking and (counted not in lengths or not has_skipped or is_larger or is_withdrawn):
-            self.doubts.add(UNPROVEN)
+            is_consistent = counted is None and behind is not None and has_skipped and not is_larger
+            self.doubts.add(UNCOUNTED if is_consistent and not is_withdrawn else UNPROVEN)
         return max(0, lacking)
 
     async def _sample_account(self, page: ActivityPage) -> None:
