@@ -34,7 +34,8 @@ export function EventsView({ route, go, pin, openEvent, say, hidden }) {
     });
   }, [route.turn]);
   useEffect(() => {
-    const onward = ([entry]) => entry.isIntersecting && !feed.problem && feed.more();
+    // The last of several changes since the last frame: the end may have come into view after the first of them.
+    const onward = (changes) => changes.at(-1).isIntersecting && !feed.problem && feed.more();
     const seen = new IntersectionObserver(onward, { rootMargin: NEAR });
     seen.observe(end.current);
     return () => seen.disconnect();
