@@ -99,8 +99,12 @@ class RequestMiddleware:
                 await self._around(refusal)(scope, receive, send_with_id)
             else:
                 await _until_hung_up(self.app, scope, receive, send_with_id, log)
-        except InterruptedAnswer:
-            raise  # an intended interruption, already logged
+        except InterruptedAnswer as cut:
+            if log.status:
+                raise  # an intended interruption, already logged
+            # Before the first byte, the server would send a 500 in plain text.
+            answer = problem_response(Request(scope), "source_failed", f"Nothing was sent: {cut}.")
+            await self._around(answer)(scope, receive, send_with_id)
         except Exception as error:
             log.code = "internal_error"
             _log.error("unexpected_error", request_id=log.request_id, **describe_exception(error))
