@@ -85,7 +85,8 @@ class PositionLog(Generic[R]):
             elif later and is_timed and len(later) == len(rows) <= (response.total or 0) - start:
                 self.ending.grow(response.page)
             for number, row in enumerate(rows[: max(0, self.total - start)], start):
-                has_moved |= not self.rows.setdefault(number, row).same_as(row)
+                known_row = self.rows.setdefault(number, row)
+                has_moved |= known_row is not row and not known_row.same_as(row)
         self.steadiness.add(responses)
         self._check_order()
         if has_moved:
@@ -266,16 +267,27 @@ class PositionLog(Generic[R]):
     def xs(self) -> list[int]:
         """Return the x of each row read, ascending."""
         if self._xs is None:
-            self._xs = sorted(map(self.number, self.rows))
+            numbers = sorted(self.rows)
+            self._xs = numbers if self._ascending else [-1 - number for number in reversed(numbers)]
         return self._xs
+
+    def timed(self) -> list[tuple[int, int]]:
+        """Return (x, v) of each row read that has a valid time, by x."""
+        rows = [(x, self.rows[x if self._ascending else -1 - x]) for x in self.xs()]
+        return [(x, row.time * self.sign) for x, row in rows if row.time is not None and not row.bad]
 
     def knows(self, x: int) -> bool:
         """Whether row x was read."""
         return self.number(x) in self.rows
 
-    def row(self, x: int) -> R:
-        """Return row x, which must have been read."""
-        return self.rows[self.number(x)]
+    def run(self, x: int) -> list[tuple[int, R, int | None]]:
+        """Return (x, row, v) of the rows from x on that were read without a gap; v is None without a valid time."""
+        found: list[tuple[int, R, int | None]] = []
+        end = self.end
+        while x < end and (row := self.rows.get(x if self._ascending else -1 - x)) is not None:
+            found.append((x, row, None if row.bad or row.time is None else row.time * self.sign))
+            x += 1
+        return found
 
     def value_at(self, x: int) -> int | None:
         """Return the v of row x, or None if it was not read or has no valid time."""
@@ -308,10 +320,10 @@ class PositionLog(Generic[R]):
 
     def expected(self, v: int) -> int:
         """Return the approximate x of the first row from `v` on, between known rows; the end if none is after it."""
-        known = [(x, own) for x in self.xs() if (own := self.value_at(x)) is not None]
-        behind = max((mark for mark in known if mark[1] < v), default=(self.end, v))
-        ahead = min((mark for mark in known if mark[1] >= v), default=(self.end, v))
-        return between(behind, ahead, v) if behind[0] < ahead[0] < self.end else self.end
+        known, end = self.timed(), self.end
+        behind = max([mark for mark in known if mark[1] < v], default=(end, v))
+        ahead = min([mark for mark in known if mark[1] >= v], default=(end, v))
+        return between(behind, ahead, v) if behind[0] < ahead[0] < end else end
 
     def chain(self, edge: int, last: int | None, *, is_to_end: bool) -> Chain[R] | None:
         """Return a chain of the pages from the last row below `edge` (a v) to row `last`, or to the log's end. None if
@@ -328,7 +340,7 @@ class PositionLog(Generic[R]):
     def density(self, x: int, skew: int) -> int:
         """Return the approximate number of rows in one skew, from the rows before row `x`; at most a page."""
         near = range(x - 1, x - 1 - self.size, -1)
-        times = [v for at in near if (v := self.value_at(at)) is not None]
+        times = [v for at, v in self.timed() if at in near]
         if len(times) < 2:
             return 0
         span = max(times) - min(times)
@@ -338,13 +350,12 @@ class PositionLog(Generic[R]):
         """Return the number of the last row read below `edge` (a v), the approximate number of rows in one `skew`
         there, the number of known rows of that page (and ENDS if it is not full), and their digest. None if no row
         was read."""
-        rows = ((x, self.rows[self.number(x)]) for x in self.xs())
-        known = [(x, row.time * self.sign) for x, row in rows if row.time is not None and not row.bad]
+        known = self.timed()
         if not known:
             return None
         below = [x for x, v in known if v < edge] or [known[0][0]]
         behind = self.number(next(filter(self.is_supported, reversed(below)), below[-1]))
-        slack = sum(edge <= v < edge + skew for _, v in known)
+        slack = len([v for _, v in known if edge <= v < edge + skew])
         page = self.rows_of(self.page_of(behind))
         return [behind, slack, len(page) + ENDS * (len(page) < self.size), digest_of(page)]
 

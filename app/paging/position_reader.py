@@ -304,10 +304,9 @@ class PositionReader(Generic[R]):
     def _read_on(self) -> None:
         """Take over the rows that follow the read ones without a gap."""
         assert self._begin is not None
-        first, end = self._next, self._log.end
-        while self._next < end and self._log.knows(self._next):
-            self._next += 1
-        self._held.extend((x, self._log.row(x), self._log.value_at(x)) for x in range(first, self._next))
+        rows = self._log.run(self._next)
+        self._next += len(rows)
+        self._held.extend(rows)
 
     def take(self) -> Rows[R]:
         """Return the certain rows, in reading order of their times and, if equal, of their numbers."""

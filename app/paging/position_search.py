@@ -45,17 +45,10 @@ class Search(Generic[R]):
     def narrow(self, cost: int = 1) -> None:
         """Move the bounds by all added pages, which cost as much as `cost` guesses."""
         log, low, high = self._log, self._low, self._high
-        self._low = self._high = log.first - 1
-        ahead: list[int] = []
-        for x in log.xs():
-            v = log.value_at(x)
-            if v is None:
-                continue
-            if v >= self._edge:
-                ahead.append(x)
-            elif x == self.proven or log.is_supported(x):
-                self._low = x
-        self._high = min((x for x in ahead if x > self._low), default=log.end)
+        timed = log.timed()
+        below = (x for x, v in reversed(timed) if v < self._edge and (x == self.proven or log.is_supported(x)))
+        self._low = next(below, log.first - 1)
+        self._high = next((x for x, v in timed if v >= self._edge and x > self._low), log.end)
         side = (self._low != low) - (self._high != high)
         self._same_side = self._same_side + side if side * self._same_side > 0 else side
         self._probes += cost

@@ -75,19 +75,20 @@ class Consecutive(msgspec.Struct, Generic[R], frozen=True):
         """Whether the log ends with them."""
         return self.first + len(self.rows) >= self.end
 
-    def __contains__(self, number: int) -> bool:
-        return self.first <= number < self.first + len(self.rows)
-
     def rank(self, time: int, end: int = 0, since: int = -(1 << 62)) -> int:
         """Return the number of rows before a time, including unreadable ones, but without those that are before `since`
         and not before number `end`."""
-        times = ((row.time, number < end) for number, row in enumerate(self.rows, self.first))
-        return self.first + sum(own is None or (own < time and (known or own >= since)) for own, known in times)
+        rank = self.first
+        for number, row in enumerate(self.rows, self.first):
+            if row.time is None or (row.time < time and (number < end or row.time >= since)):
+                rank += 1
+        return rank
 
     def has_same(self, start: int, rows: Sequence[R]) -> bool:
         """Whether those of `rows`, numbered from `start` on, that have numbers of rows here are the same; false if none
         has."""
-        both = [(row, self.rows[at - self.first]) for at, row in enumerate(rows, start) if at in self]
+        skipped = self.first - start
+        both = [*zip(rows[max(0, skipped) :], self.rows[max(0, -skipped) :], strict=False)]
         return bool(both) and all(own.same_as(row) for row, own in both)
 
 
@@ -129,7 +130,7 @@ class HeldRows(Generic[R]):
 
     def ready(self, sure: int) -> int:
         """Return the number of rows below `sure`."""
-        return bisect_left(self._rows, sure, key=lambda held: held[0])
+        return bisect_left(self._rows, (sure,))
 
     def take(self, sure: int) -> list[tuple[int, R]]:
         """Remove and return the rows below `sure` as (x, row)."""
@@ -143,7 +144,7 @@ class HeldRows(Generic[R]):
 def are_falling(times: Sequence[int], least: float) -> bool:
     """Whether more times fall than rise, by `least` times the root of the number of steps: random ones do so rarely."""
     steps = [after - time for time, after in pairwise(times) if after != time]
-    more = 2 * sum(step < 0 for step in steps) - len(steps)
+    more = 2 * len([step for step in steps if step < 0]) - len(steps)
     return more > 0 and more >= min(len(steps), least * sqrt(len(steps)))
 
 

@@ -11,6 +11,7 @@ import socket
 import ssl
 from collections.abc import Iterator, Mapping, Sequence
 from contextvars import ContextVar
+from itertools import chain
 from typing import Any, Protocol
 
 import aiohttp
@@ -134,7 +135,7 @@ class AiohttpTransport:
             finally:
                 # Only a connection with a completely read response is reused.
                 response.release() if response.content.at_eof() else response.close()
-            if sum(len(name) + len(value) for name, value in response.raw_headers) > MAX_HEADERS:
+            if sum(map(len, chain.from_iterable(response.raw_headers))) > MAX_HEADERS:
                 raise SourceFailed(_TOO_MANY_HEADERS)
             body = decode_body(response.headers, raw, self._most)
         except TRANSPORT_ERRORS as error:

@@ -49,7 +49,9 @@ class AccountObservations(Observations):
                 self.has_unreadable = True
                 self.note(f"unreadable_{category}", "seen", "records that cannot be read; counts are estimates")
             newest = 0
-            for time in (row.time for row in readable if row.time is not None):
+            for row in readable:
+                if (time := row.time) is None:
+                    continue
                 if time >= newest:
                     newest = time
                 elif newest - time > self._step_back:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
+from operator import attrgetter
 
-from app.domain.position import Position, is_beyond
+from app.domain.position import Position
 from app.domain.query import matches_type
 from app.paging.position_reader import Rows
 from app.providers.base import ENOUGH_BYTES, Batch, Hint
@@ -27,7 +28,11 @@ class SubnotoReader:
     def __init__(self, request: LogRequest) -> None:
         self._request, self._span, self._spent = request, request.span, request.spent
         self._ascending = request.span.query.ascending
-        span = request.span
+        span, query = request.span, request.span.query
+        #: Judges event types, if any are filtered.
+        self._keeps = (
+            (lambda sent: matches_type(query, type_of(sent), sent)) if query.type or query.provider_type else None
+        )
         self._misses = 0  # records at least that are elsewhere in the log
         # A resumed export begins at a bare time, too, but within the window.
         self._is_first = span.hint is None and len(span.position) == 1 and span.until - span.since > 1
@@ -57,13 +62,13 @@ class SubnotoReader:
         position = span.position
         self._lost_ties |= restore_ranks(records, position, self._tied, ascending=self._ascending)
         self._numbered += records
-        records.sort(key=lambda record: record.key, reverse=not self._ascending)
+        records.sort(key=attrgetter("key"), reverse=not self._ascending)
         gaps = self._walk.gaps()
         gaps |= {LOST_TIES} if self._lost_ties else set()
         gaps |= {MISPLACED} if self._misses else set()
         seen = 0 if gaps & {UNORDERED, MISPLACED} else self._walk.reader.skew
         return Batch(
-            [record for record in records if is_beyond(record.key, position, self._ascending)],
+            [one for one in records if (one.key > position if self._ascending else one.key < position)],
             complete_until=taken.complete_until,
             ended=taken.ended,
             bad_records=bad,
@@ -93,10 +98,6 @@ class SubnotoReader:
         if (read := self._walk.reader.consecutive()) is None or self._walk.chain is not None:
             return None
         return TimeOrder(self._request, self._walk.query, self._walk.size, read)
-
-    def _keeps(self, event_type: str) -> bool:
-        query = self._span.query
-        return not (query.type or query.provider_type) or matches_type(query, type_of(event_type), event_type)
 
     async def rank(self, first: SubnotoReader | None = None, *, is_again: bool = False) -> int:
         """Return the number of the stream's records before `span.since`, including unreadable ones, in O(log n) calls.

@@ -48,8 +48,8 @@ class TimeOrder:
         times. Therefore only an edge with unread rows behind it is compared. If that shows more records than expected,
         the other edge is, too, because unreadable records may come first or last."""
         read = self._read
-        found = sum(low <= row.time < high for row in read.rows if row.time is not None and not row.bad)
-        found += sum(low <= time < high for time in misplaced)
+        times = [row.time for row in read.rows if row.time is not None and not row.bad]
+        found = len([time for time in (*times, *misplaced) if low <= time < high])
         expected = {low: read.rank(low), high: read.rank(high)}
         bounds = {edge: (rank, rank) for edge, rank in expected.items()}
         open_edges = [low] * (not read.from_start) + [high] * (not read.to_end)
@@ -113,7 +113,7 @@ class TimeOrder:
         expected = list(ranks) or [self._read.rank(edge) for edge in edges]
         if not (limit := self._limit(expected)):
             return None
-        start = _start(expected[0], limit)
+        start = max(0, expected[0] - 1) // limit * limit
         if (
             page := await self._observations.optional.attempt(
                 "order of time", self._spent, partial(self._get, start // limit + 1, limit)
@@ -149,20 +149,18 @@ class TimeOrder:
     def _limit(self, ranks: Sequence[int]) -> int:
         """Return the rows of the pages of which one contains the rows before and after all `ranks`, with as many as
         possible around them; 0 if there is no such page."""
-
-        def margin(limit: int) -> int:
-            start = _start(ranks[0], limit)
-            after = start + limit - 1 - ranks[-1]
-            return min(after, ranks[0] - start) if start else after
-
+        if not ranks:
+            return 0
+        best, widest, before = 0, -1, max(0, ranks[0] - 1)
         # Pages of another length than those read: a server that repeats its last page after the end repeats other rows.
-        limit = max(range(2, max(3, self._size)), key=margin, default=0) if ranks else 0
-        return limit if limit and margin(limit) >= 0 else 0
-
-
-def _start(rank: int, limit: int) -> int:
-    """Return the number of the first row of the page with the row before number `rank`."""
-    return max(0, rank - 1) // limit * limit
+        for limit in range(2, max(3, self._size)):
+            start = before // limit * limit
+            margin = start + limit - 1 - ranks[-1]
+            if start and ranks[0] - start < margin:
+                margin = ranks[0] - start
+            if margin > widest:
+                best, widest = limit, margin
+        return best
 
 
 def _bounds(time: int, start: int, rows: Sequence[LogRow], *, is_last: bool) -> Bounds:
