@@ -6,6 +6,8 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections.abc import Sequence
+from datetime import timedelta
 from typing import Any
 
 import msgspec
@@ -71,9 +73,15 @@ def gateway(emulator: Emulator, clock: Clock) -> Feed:
     return Feed([source], FeedSettings((SECRET,), clock=lambda: micros(clock())))
 
 
-async def check(options: dict[str, Any], rng: random.Random) -> None:
+async def check(options: dict[str, Any], rng: random.Random, lengths: Sequence[int] = ()) -> None:
+    """`lengths`: of logs, in addition to the history of the options."""
     clock = Clock()
     one = World(clock, emulator := Emulator(EmulatorOptions(**options), clock=clock), None, {})
+    for number, length in enumerate(lengths):
+        begin = options["days"] * (1 - number / len(lengths))
+        for day in sorted((rng.uniform(0, begin) for _ in range(length)), reverse=True):
+            at = clock() - timedelta(days=day)
+            emulator.history.append(f"sp{number:032x}", rng.choice(("Created", "SigneeSigned")), at=at)
     now = micros(clock())
     clock.advance(seconds=options.get("lag_seconds", 1.0))  # entries that arrive later are not in the truth
     since = now - rng.choice((int(options["days"] * DAY), 30 * DAY, int(options["days"] * DAY * rng.random()) + 1))
@@ -142,6 +150,18 @@ def test_faults_that_agree_with_each_other(faults: dict[str, Any], seed: int) ->
     """Found by fuzzing: a total that is low by as much as the answer was cut; half a process in each answer; a window
     that was cut off, read again without end."""
     asyncio.run(check({**SMALL, **faults}, random.Random(seed)))
+
+
+@settings(max_examples=20)
+@given(st.integers(0, 1 << 32))
+def test_limits_that_agree_on_the_size_of_a_small_account(seed: int) -> None:
+    """The total, `Skip` and the size of a response end at the same process, before others that are larger."""
+    rng = random.Random(seed)
+    limits = {"max_skip": 1, "total_cap": 2, "max_take": 3, "max_bytes": 1500, "order": "oldest"}
+    selects = rng.choice(("activity", "creation", "last_update"))
+    options = {"events": 0, "days": rng.choice((0.001, 0.2, 25)), "range_selects": selects, **limits}
+    lengths = [1, rng.choice((1, 2)), *rng.choices((1, 20, 50), k=rng.choice((0, 1, 2)))]
+    asyncio.run(check(options, rng, lengths))
 
 
 async def test_a_part_that_is_cut_off_by_bytes_is_named_by_key_also_at_first() -> None:

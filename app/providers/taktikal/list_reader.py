@@ -24,11 +24,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from functools import partial
+from itertools import pairwise
 from typing import Self, TypeVar
 
 import msgspec
 
 from app.domain.errors import SourceFailed, SourceTimeout, SourceUnavailable
+from app.domain.times import SECOND
 from app.providers.base import ENOUGH_BYTES, CallBudget
 from app.providers.http.concurrency import gather_all
 from app.providers.taktikal.client import (
@@ -41,7 +43,7 @@ from app.providers.taktikal.client import (
     TakeRefused,
     TaktikalClient,
 )
-from app.providers.taktikal.observations import AccountObservations, adds_to, keys_of
+from app.providers.taktikal.observations import AccountObservations, adds_to, keys_of, selected_ticks
 from app.providers.taktikal.wire import ActivityPage, Process
 
 JOINED = 16  #: as many may be added between two calls; a response that lacks more is truncated
@@ -50,6 +52,7 @@ _AMPLE = 32  #: times the largest process that the next one is surely smaller th
 _FAR = 1 << 24  #: a `Skip` after all processes
 _CALLS, _CALLS_EACH = 200, 12  #: for one window: fruitless ones in all, and for each fruitful one
 _SAMPLE = 64  #: processes of an account's first response
+_GAPS = 8  #: ranges without known processes that show whether a small account has others
 _TRUNCATED = 2  #: processes that a response as long as a truncated one lacks, or more
 UNPROVEN = "the provider's responses do not show whether they are complete: events may be left out"
 #: Nothing contradicts the end of a list that is as short as the account; without totals nothing else confirms it.
@@ -176,13 +179,14 @@ class ListReader(msgspec.Struct):
             has_skipped = False
         elif behind.length or places == 0 or (has_skipped and (is_one or has_room or await self._skips(places))):
             return behind.length
-        return await self._total_lacks(within, places, lengths, claimed, behind, has_skipped)
+        return await self._total_lacks(within, places, lengths, known, claimed, behind, has_skipped)
 
     async def _total_lacks(
         self,
         within: DateRange,
         places: int,
         lengths: tuple[int, int],
+        known: Iterable[Process],
         claimed: int,
         behind: ActivityPage | None,
         has_skipped: bool,
@@ -209,7 +213,27 @@ class ListReader(msgspec.Struct):
         if not lacking and (counted not in lengths or not has_skipped or is_larger or is_withdrawn):
             is_consistent = counted is None and behind is not None and has_skipped and not is_larger
             self.doubts.add(UNCOUNTED if is_consistent and not is_withdrawn else UNPROVEN)
+        elif not lacking:
+            return await self._apart(within, length, list(known))
         return max(0, lacking)
+
+    async def _apart(self, within: DateRange, length: int, known: Sequence[Process]) -> int:
+        """Return the number of processes in the longest times without one of the `known`, which are as many as the
+        account seems to have: a total and a `Skip` may be limited to as many as a response is truncated to."""
+        facts = self.facts
+        if not known or "ProcessKey" in self.filters.values or facts.recall("apart") == length:
+            return 0
+        times = [ticks // 10 for one in known for ticks in selected_ticks(one, facts.selects)]
+        edges = [within.start, *sorted(time for time in times if within.start <= time < within.end), within.end]
+        gaps = [gap for start, end in pairwise(edges) if (gap := DateRange.inside(start + SECOND, end)) is not None]
+        gaps = sorted(gaps, key=lambda gap: gap.start - gap.end)[:_GAPS]
+        found = await gather_all(self.optional("apart", lambda one, gap=gap: one.take(gap, BEHIND)) for gap in gaps)
+        keys = set[str]().union(*(keys_of(page) for page, _ in filter(None, found))) - {one.key for one in known}
+        if None in found:
+            self.doubts.add(UNPROVEN)
+        elif not keys:
+            facts.remember("apart", length)
+        return len(keys)
 
     async def _sample_account(self, page: ActivityPage) -> None:
         """Read the first responses of the account, unless a longer one than `page` is known, which has a single item of

@@ -192,6 +192,14 @@ class AccountObservations(ResponseLimits):
         self._present = page.date, since, young
 
 
+def selected_ticks(process: Process, selects: Selection | None) -> list[int]:
+    """Return the times by which ranges select a process; all of its entries if it is unknown what they select."""
+    ticks = [one for entry in process.entries if (one := ticks_of(entry.created_at)) is not None]
+    if selects == "creation":
+        return [min(ticks)] if ticks else []
+    return [max(ticks)] if ticks and selects == "last_update" else ticks
+
+
 def keys_of(page: ActivityPage) -> set[str]:
     return {process.key for process in page.processes}
 
