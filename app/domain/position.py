@@ -25,11 +25,6 @@ def later_position(one: Position, other: Position, ascending: bool) -> Position:
     return max(one, other) if ascending else min(one, other)
 
 
-def earlier_position(one: Position, other: Position, ascending: bool) -> Position:
-    """Return the earlier of two positions in the reading direction."""
-    return min(one, other) if ascending else max(one, other)
-
-
 def first_time(position: Position, ascending: bool) -> int:
     """The first microsecond, in reading direction, that may still hold events beyond `position`.
 

@@ -75,7 +75,7 @@ class PageBuilder:
         plan, merge = self._plan, self._merge
         if may_exceed and len(merge.records) == plan.limit:
             merge.extend()
-        given = Counter(id(stream) for stream in merge.origins)
+        given = Counter(map(id, merge.origins))
         self._call.ratios.learn({name: given[id(reading.stream)] for name, reading in self._readings.items()})
         boundary = merge.boundary() or plan.position
         stopped = merge.has_more and len(merge.records) < plan.limit and any(stream.stopped for stream in merge.streams)
@@ -204,8 +204,7 @@ class PageBuilder:
         as if it were the last."""
         plan, merge = self._plan, self._merge
         end = len(merge.records) if cut is None else cut + 1
-        given = Counter(id(stream) for stream in merge.origins[:end])
-        withheld = {id(stream) for stream in merge.origins[end:]}
+        given, withheld = Counter(map(id, merge.origins[:end])), set(map(id, merge.origins[end:]))
         states: dict[str, dict[str, StreamState]] = {name: {} for name in plan.active}
         for name, streams in plan.states.items():
             states[name].update({stream: state for stream, state in streams.items() if state.done})

@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Sequence
 from itertools import takewhile
+from operator import gt, lt
 
 import msgspec
 
 from app.domain.event import Record
-from app.domain.position import Position, earlier_position, is_beyond, later_position
+from app.domain.position import Position
 
 
 class Stream(msgspec.Struct):
@@ -46,13 +47,15 @@ class Merge:
         self.origins: list[Stream] = []  #: the stream of each record
         self.has_more = False
         self._ascending = ascending
+        #: Whether a position is after another one in reading direction; the earlier and the later of some.
+        self._is_beyond, self._earlier, self._later = (gt, min, max) if ascending else (lt, max, min)
         self._ceiling: int | None = None
 
     def add(self, stream: Stream, records: Sequence[Record], *, complete_until: int, ended: bool) -> None:
         """Add a batch, whose records are in order and after all earlier ones of the stream."""
         stream.buffer.extend(records)
         stream.ended = ended
-        if stream.complete_until is None or is_beyond((complete_until,), (stream.complete_until,), self._ascending):
+        if stream.complete_until is None or self._is_beyond((complete_until,), (stream.complete_until,)):
             stream.complete_until = complete_until
 
     def fail(self, source: str) -> None:
@@ -133,10 +136,10 @@ class Merge:
         for other in self.streams:
             if other is not stream and not other.failed and (other.buffer or not other.ended):
                 edges.append(other.buffer[0].key if other.buffer else other.frontier)
-        edge = (min if self._ascending else max)(edges, default=None)
+        edge = self._earlier(edges, default=None)
         buffer, most = stream.buffer, self.limit - len(self.records)
         run = [buffer.popleft()]
-        while buffer and len(run) < most and (edge is None or is_beyond(edge, buffer[0].key, self._ascending)):
+        while buffer and len(run) < most and (edge is None or self._is_beyond(edge, buffer[0].key)):
             run.append(buffer.popleft())
         self.records += run
         self.origins += [stream] * len(run)
@@ -146,8 +149,7 @@ class Merge:
         heads = [s for s in self.streams if s.buffer and not s.failed]
         if not heads:
             return None
-        pick = min if self._ascending else max
-        return pick(heads, key=lambda s: s.buffer[0].key)
+        return self._earlier(heads, key=lambda s: s.buffer[0].key)
 
     def _below_ceiling(self, key: Position) -> bool:
         return self._ceiling is None or key < (self._ceiling,)
@@ -159,10 +161,7 @@ class Merge:
             stream
             for stream in self.streams
             if not (stream.buffer or stream.ended or stream.stopped or stream.failed)
-            and (
-                stream.complete_until is None
-                or all(is_beyond(edge, stream.frontier, self._ascending) for edge in edges)
-            )
+            and (stream.complete_until is None or all(self._is_beyond(edge, stream.frontier) for edge in edges))
         ]
 
     def _edges(self) -> list[Position]:
@@ -185,7 +184,7 @@ class Merge:
         if len(self.records) == self.limit:
             return self.records[-1].key
         if edges := self._edges():
-            return min(edges) if self._ascending else max(edges)
+            return self._earlier(edges)
         return self.records[-1].key if self.records else None
 
     def resume(self, stream: Stream, boundary: Position) -> Position:
@@ -195,13 +194,13 @@ class Merge:
         if stream.buffer:
             # The latest bare time, in reading direction, before the first record that is left.
             time = stream.buffer[0].key[0]
-            edge = later_position(edge, (time if self._ascending else time + 1,), self._ascending)
+            edge = self._later(edge, (time if self._ascending else time + 1,))
         elif not stream.ended and stream.complete_until is not None:
-            edge = later_position(edge, (stream.complete_until,), self._ascending)
+            edge = self._later(edge, (stream.complete_until,))
         if self._ceiling is not None:
             # Records at or after the ceiling have not settled: others may still arrive before them.
-            edge = earlier_position(edge, (self._ceiling,), self._ascending)
-        return later_position(edge, stream.position, self._ascending)
+            edge = self._earlier(edge, (self._ceiling,))
+        return self._later(edge, stream.position)
 
     def finished(self, stream: Stream) -> bool:
         """Whether no records of the stream are left for later pages."""

@@ -201,4 +201,9 @@ def _letters(text: str) -> bytes:
 
 def _shortest(link: str) -> str:
     """Return the spelling that all spellings of a link contain; empty for an encoded link or one without letters."""
-    return "" if decoded(link) != link else [*_spellings(link)][-1]
+    if decoded(link) != link:
+        return ""
+    bare = link.partition("://")[2] or link.removeprefix("//")
+    path = bare[max(0, bare.find("/")) :]
+    plain = path.partition("?")[0].partition("#")[0]
+    return plain if len(plain) >= _SHORTEST_PATH else path if len(path) >= _SHORTEST_PATH else bare

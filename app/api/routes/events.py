@@ -170,7 +170,7 @@ async def _make_page(
         parts,
         next_query,
         [status.name for status in page.sources if status.status == "ok"],
-        Counter(record.key[1] for record in page.records),
+        Counter([record.key[1] for record in page.records]),
         # Totals have a cache of their own.
         page.total is None and all(status.status in ("ok", "skipped") for status in page.sources),
     )

@@ -97,6 +97,10 @@ class CallLimiter:
 
     async def enter(self, request: int) -> None:
         """Wait for one call of `request`, an identifying number; `leave` must follow."""
+        if not self.waiting and self._rate is None and not self._slots.locked():
+            await self._slots.acquire()  # at once
+            self.in_flight += 1
+            return
         turn = self._turns.setdefault(request, asyncio.Lock())
         self.waiting += 1
         try:

@@ -6,7 +6,6 @@ import asyncio
 import re
 import zlib
 from collections.abc import AsyncIterator, Mapping
-from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
@@ -80,16 +79,19 @@ class ResponseTooLarge(SourceFailed):
 async def read_bounded(chunks: AsyncIterator[bytes], most: int, turn: asyncio.Semaphore | None = None) -> bytes:
     """Return the raw body. Above LARGE bytes it waits for `turn`, which bounds the memory of concurrent calls. Raises
     ResponseTooLarge above `most` bytes."""
-    parts, size = list[bytes](), 0
-    async with AsyncExitStack() as held:
+    parts, size, held = list[bytes](), 0, False
+    try:
         async for chunk in chunks:
             if turn is not None and size < LARGE <= size + len(chunk):
-                await held.enter_async_context(turn)
+                held = await turn.acquire()
             parts.append(chunk)
             size += len(chunk)
             if size > most:
                 raise ResponseTooLarge(most)
         return b"".join(parts)
+    finally:
+        if turn is not None and held:
+            turn.release()
 
 
 def decode_body(headers: Mapping[str, str], raw: bytes, most: int) -> bytes:

@@ -153,7 +153,8 @@ def actor_of(
     or, with an address, the recipient of a recipient's event."""
     if author is None:
         return Actor("system")
-    identity, name, email = author_id(author), author.name or None, stripped(author.email)
+    identity = author.uuid if type(author.uuid) is str else author_id(author)
+    name, email = author.name or None, (author.email.strip() or None) if author.email else None
     address = None if recipient is None else recipient.email
     # Nearly always spelled the same.
     is_same = address == email or (address and email and fold(address) == fold(email))
@@ -189,6 +190,7 @@ def _shape_of(names: tuple[str, ...]) -> _Shape:
 
 
 def envelope_of(sent: Sent, data: dict[str, Any]) -> Envelope | None:
+    """Return the record's envelope, with a title of `eventData`."""
     if not sent.envelope_uuid:
         return None
     name = None if _TITLES.isdisjoint(data) else _title(data)
@@ -233,7 +235,7 @@ def _simple_recipient(inner: dict[str, Any], fields: tuple[tuple[str, int], ...]
             values[field] = value or None
         elif _says(value):
             values[field] = str(value)
-    values[2] = stripped(values[2])
+    values[2] = values[2] and (values[2].strip() or None)
     return Recipient(*values) if any(values) else None
 
 

@@ -55,13 +55,17 @@ class SubnotoRecord(msgspec.Struct, gc=False):
         return mapping.type_of(self.provider_type)
 
     def event(self) -> Event:
-        sent, data = self.row.sent, self._data()
+        sent = self.row.sent
+        data = sent.event_data if type(sent.event_data) is dict else self._data()
         time, source, category, _, _, _ = self.key
         event_type, envelope_uuid = sent.event_type or "", sent.envelope_uuid
         meaning = mapping.meaning_of(event_type)
-        recipient, envelope = self._recipient(data), mapping.envelope_of(sent, data)
-        if self.joined is not None and envelope is not None:
-            envelope = self.joined.complete(envelope)
+        if self.named is UNSET:
+            self.named = mapping.recipient_of(data)
+        recipient, envelope = self.named, mapping.envelope_of(sent, data)
+        if self.joined is not None:
+            recipient = self._recipient(data)
+            envelope = envelope and self.joined.complete(envelope)
         packed = None if envelope_uuid is None else _pack(envelope_uuid)
         digest = self.digest or _digest(sent, category, time)
         agent = data.get("userAgent")
@@ -82,7 +86,7 @@ class SubnotoRecord(msgspec.Struct, gc=False):
             recipient,
             None,
             mapping.target_of(event_type, data) if meaning.has_target else None,
-            agent if isinstance(agent, str) else None,
+            agent if type(agent) is str else None,
             data,
         )
 
@@ -193,8 +197,9 @@ def _unpack(packed: bytes) -> str:
 
 
 def _digest(sent: Sent, category: str, time: int) -> bytes:
-    author = mapping.author_id(sent.author)
-    identity = category, sent.event_type, time, sent.envelope_uuid, sent.workspace_uuid, author, sent.event_data
+    author = sent.author
+    author_id = author.uuid if author is not None and type(author.uuid) is str else mapping.author_id(author)
+    identity = category, sent.event_type, time, sent.envelope_uuid, sent.workspace_uuid, author_id, sent.event_data
     digest = _DIGEST.copy()
     digest.update(_encode_sorted(identity))
     return digest.digest()

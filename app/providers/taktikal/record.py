@@ -62,8 +62,8 @@ class TaktikalRecord(msgspec.Struct, gc=False):
         entry, common = self.entry, self.common
         if not common.is_ready:
             common.prepare()
-        status = entry.status or ""
-        if len(status) >= common.shortest or not status.isascii():
+        status, shortest = entry.status or "", common.shortest
+        if len(status) >= shortest or not status.isascii():
             status = common.hide(status)
         meaning, description = meaning_of(status), entry.description or None
         keys = (entry.created_by, entry.signee_key, entry.flow_key, entry.sequence_key)
@@ -73,7 +73,9 @@ class TaktikalRecord(msgspec.Struct, gc=False):
             if meaning.purpose is not None:
                 delivery = delivery_of(description, meaning.purpose)
             description = common.descriptions.get(description) or common.hide(description)
-        identity = entry.id
+        identity = None if entry.id is None or entry.id is UNSET else str(entry.id)
+        if identity is not None and (len(identity) >= shortest or not identity.isascii()):
+            identity = common.hide(identity)
         # By position, because names take three times as long.
         return Event(
             common.ids.encode(pack((self.ticks, self.identity))[1:])
@@ -85,7 +87,7 @@ class TaktikalRecord(msgspec.Struct, gc=False):
             CATEGORY,
             meaning.outcome,
             status,
-            None if identity is None or identity is UNSET else common.hidden(str(identity)),
+            identity or None,
             f"{entry.created_at[:26]}Z" if common.has_net_times else format_micros(self.key[0]),  # type: ignore[index]
             description,
             actor,
@@ -93,7 +95,7 @@ class TaktikalRecord(msgspec.Struct, gc=False):
             recipient,
             delivery,
             None,
-            common.hidden(entry.user_agent),
+            common.hidden(entry.user_agent) if entry.user_agent else None,
             self._data(),
         )
 
@@ -175,7 +177,7 @@ def records_of(
             identity = sent if type(sent) is int and -_LAST <= sent < _LAST else _identity(entry)
             place = (time, source, CATEGORY, key, identity if type(identity) is int else _NO_ID, 0)
             records.append(TaktikalRecord(place, entry, index, ticks, identity, 0, common))
-            common.entries.append(entry)
+    common.entries = [record.entry for record in records]
     if len({record.key[4] for record in records}) < len(records) > len({record.key for record in records}):
         _number_ties(records, _is_chronological(times))
     return records, bad
