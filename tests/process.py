@@ -76,10 +76,9 @@ def serving(
     *arguments: str, cwd: Path, env: Mapping[str, str] | None = None, port: int = 0, command: Sequence[str] = (COMMAND,)
 ) -> Iterator[Running]:
     """`audit-gateway serve` with these arguments, on a free port, until the block ends. `command` stands in for
-    `audit-gateway`, in which case, or with several workers, it is no fork of a process that has imported it."""
+    `audit-gateway`, in which case it is no fork of a process that has imported it."""
     errors = cwd / "stderr.log"
-    is_one = "--workers" not in arguments or arguments[arguments.index("--workers") + 1] == "1"
-    kind = popen_class(env) if tuple(command) == (COMMAND,) and is_one else subprocess.Popen
+    kind = popen_class(env) if tuple(command) == (COMMAND,) else subprocess.Popen
     with (
         errors.open("wb") as stderr,
         kind(
