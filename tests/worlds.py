@@ -29,6 +29,7 @@ from sandbox.subnoto import Emulator as SubnotoEmulator
 from sandbox.subnoto import EmulatorOptions as SubnotoOptions
 from sandbox.taktikal import Emulator as TaktikalEmulator
 from sandbox.taktikal import EmulatorOptions as TaktikalOptions
+from tests.contract.account import Timer
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 ANYONE = Caller("test", frozenset(SCOPES))
@@ -62,13 +63,17 @@ class World:
 
     def gateway(self, *, secret: str = SECRET, scan: int = 40, deadline: float = 30.0, **env: str) -> Feed:
         """One more replica. Close it with the world."""
-        common = CommonSettings(clock=lambda: micros(self.clock()))
         environment = {**self.env, **env}
-        found = [provider.from_environment(environment, common) for provider in (SUBNOTO, TAKTIKAL)]
+        found = [provider.from_environment(environment, self.common()) for provider in (SUBNOTO, TAKTIKAL)]
         settings = FeedSettings((secret,), clock=lambda: micros(self.clock()), scan=scan, deadline=deadline)
         feed = Feed([source for source in found if source is not None], settings)
         self.feeds.append(feed)
         return feed
+
+    def common(self) -> CommonSettings:
+        """The settings of its sources: their time is the world's, and no retry waits."""
+        timer = Timer()
+        return CommonSettings(clock=lambda: micros(self.clock()), timer=timer, sleep=timer.sleep)
 
     def truth(self) -> list[tuple[Any, ...]]:
         """Every event there is now, in ascending order of contract section 4: rows as `describe` gives them."""

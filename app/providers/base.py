@@ -265,7 +265,7 @@ class CommonSettings(msgspec.Struct, frozen=True):
     max_rate: float | None = None  #: calls to one source a second, of all replicas together; None: any number
     clock: Callable[[], int] | None = None  #: µs since the epoch; None: the system's
     timer: Callable[[], float] = time.monotonic  #: of circuits, pauses and budgets
-    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep  #: waits for the end of a pause
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep  #: waits for the end of a pause, and before a retry
     observer: Observer = msgspec.field(default_factory=Observer)
     network: Network = msgspec.field(default_factory=lambda: Network(os.environ))
     shared: SharedState | None = None  #: of the replicas; None: not shared

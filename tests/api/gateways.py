@@ -11,7 +11,6 @@ from fastapi import FastAPI
 
 from app.domain.times import format_micros
 from app.main import create_app
-from app.providers.base import CommonSettings
 from app.providers.registry import find_providers
 from app.settings import Settings
 from tests.api.conftest import KEYS
@@ -24,8 +23,7 @@ FORMATS = ("ndjson", "csv", "ocsf", "cloudevents", "ecs")
 def app_over(world: World, env: Mapping[str, str] = MappingProxyType({}), **settings: Any) -> FastAPI:
     """A replica. Its sources go by the world's clock; the gateway itself by the machine's."""
     providers = find_providers()
-    common = CommonSettings(clock=lambda: micros(world.clock()))
-    found = [provider.from_environment({**world.env, **env}, common) for provider in providers.values()]
+    found = [provider.from_environment({**world.env, **env}, world.common()) for provider in providers.values()]
     lines = "\n".join(key.line() for key in KEYS.values())
     return create_app(
         Settings(api_keys=lines, cursor_secret=SECRET, **settings),

@@ -1,9 +1,11 @@
 """What the contract suite knows of a provider: what the registry and its emulator's `make_sandbox` offer."""
 
+import asyncio
 import importlib
 import importlib.util
 import json
 import os
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
@@ -33,6 +35,21 @@ class Clock:
     @property
     def micros(self) -> int:
         return (self.now - EPOCH) // timedelta(microseconds=1)
+
+
+class Timer:
+    """A monotonic clock that tests can push; sleeping pushes it, too."""
+
+    def __init__(self) -> None:
+        self.offset = 0.0
+
+    def __call__(self) -> float:
+        return time.monotonic() + self.offset
+
+    async def sleep(self, seconds: float) -> None:
+        end = self() + seconds
+        await asyncio.sleep(0)  # others who sleep meanwhile begin now, too
+        self.offset = max(self.offset, end - time.monotonic())
 
 
 class Tap:
@@ -124,7 +141,10 @@ class Account:
     @asynccontextmanager
     async def source(self, **settings: Any) -> AsyncIterator[Source]:
         """A source with these settings of the gateway (`CommonSettings`)."""
-        common = CommonSettings(clock=lambda: self.clock.micros, network=NETWORK, **settings)
+        timer = Timer()  # no retry waits
+        common = CommonSettings(
+            clock=lambda: self.clock.micros, timer=timer, sleep=timer.sleep, network=NETWORK, **settings
+        )
         found = self.provider.from_environment(self.env, common)
         assert found is not None
         try:

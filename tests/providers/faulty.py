@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
@@ -18,27 +17,11 @@ from app.providers.base import CommonSettings, Provider
 from app.providers.registry import find_providers
 from app.settings import Settings
 from sandbox.serving import serve
-from tests.contract.account import Tap
+from tests.contract.account import Tap, Timer
 from tests.worlds import SECRET, Clock, SubnotoOptions, TaktikalOptions, World, micros, world
 
 SINCE = "2026-05-01T00:00:00Z"
 UNTIL = "2026-06-01T12:00:00Z"
-
-
-class Timer:
-    """A monotonic clock that tests can push; sleeping pushes it, too."""
-
-    def __init__(self) -> None:
-        self.offset = 0.0
-        self.slept: list[float] = []
-
-    def __call__(self) -> float:
-        return time.monotonic() + self.offset
-
-    async def sleep(self, seconds: float) -> None:
-        self.slept.append(seconds)
-        self.offset += seconds
-        await asyncio.sleep(0)
 
 
 class Gateway:

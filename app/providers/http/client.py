@@ -75,7 +75,7 @@ class ProviderHttp:
         shared, rate = common.shared, common.max_rate
         take = None if shared is None or rate is None else shared.rate(name, rate)
         self._limiter = CallLimiter(common.max_concurrency, rate, take)
-        self._retry_budget = RetryBudget(common.timer)
+        self._retry_budget, self._sleep = RetryBudget(common.timer), common.sleep
         self._transport: Transport = transport or AiohttpTransport(common)
 
     async def aclose(self) -> None:
@@ -121,7 +121,7 @@ class ProviderHttp:
             if not self._may_retry(last, budget):
                 break
             if self._state.pause_left() <= 0:  # else the next attempt waits for the end of the pause
-                await asyncio.sleep(0.1 * 2 ** (made - 1) + random.uniform(0.0, 0.2))
+                await self._sleep(0.1 * 2 ** (made - 1) + random.uniform(0.0, 0.2))
             try:
                 return await self._attempt(budget, method, url, content)
             except RetryableFailure as failure:

@@ -28,8 +28,9 @@ class Timer:
 
     async def sleep(self, seconds: float) -> None:
         self.slept.append(seconds)
-        self.now += seconds
-        await asyncio.sleep(0)
+        end = self.now + seconds
+        await asyncio.sleep(0)  # others who sleep meanwhile begin now, too
+        self.now = max(self.now, end)
 
 
 class Watch(Observer):
