@@ -34,10 +34,11 @@ serve: setup ## serve on http://127.0.0.1:8000: your accounts if their keys are 
 	then exec $(BIN)/audit-gateway serve --port $(PORT); \
 	else exec $(BIN)/audit-gateway serve --sandbox --port $(PORT); fi
 
-# One more than there are cores: tests wait for servers, browsers and clients half of their time.
-WORKERS ?= $(shell cores=$$(getconf _NPROCESSORS_ONLN); echo $$((cores < 4 ? cores + 1 : 4)))
+# Two more than there are cores: tests wait for servers, browsers and clients half of their time.
+WORKERS ?= $(shell cores=$$(getconf _NPROCESSORS_ONLN); echo $$((cores < 4 ? cores + 2 : 6)))
 
-test: setup lint types imports docs programs clients ## everything that must hold: style, types, layers, documentation, all tests
+test: setup ## everything that must hold: style, types, layers, documentation, all tests
+	@$(MAKE) --no-print-directory --jobs=2 lint types imports docs programs clients
 	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 lint: setup

@@ -255,7 +255,8 @@ async def test_a_worker_that_is_killed_while_it_counts_is_not_waited_for(
     world: World, empty: Valkey, tmp_path: Path
 ) -> None:
     parameters = {**window(world), "source": "subnoto"}
-    secret = {"CURSOR_SECRET": "a secret of both hosts that is long enough for it"}
+    # The other waits for seven tenths of the deadline.
+    secret = {"CURSOR_SECRET": "a secret of both hosts that is long enough for it", "DEADLINE": "9"}
     with (
         processes(world, empty, tmp_path / "one", **secret) as one,
         processes(world, empty, tmp_path / "other", **secret) as other,
