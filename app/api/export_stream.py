@@ -29,7 +29,7 @@ from app.domain.event import Record
 from app.domain.query import EventQuery, ExportQuery
 from app.domain.times import format_seconds, now_micros
 from app.evidence import Segment, digest_of
-from app.feed.model import Page
+from app.feed.model import Page, gaps_of
 from app.feed.planner import WalkStart
 from app.privacy.redaction import Redactor
 from app.providers.shared import SharedState
@@ -45,12 +45,6 @@ _MANIFESTS = 1000  #: in this process, and in the folder of all workers
 
 #: Reasons of an early end, in addition to the codes of problems.
 DEADLINE, STOPPING, LIMIT = "deadline", "stopping", "limit"
-
-#: The export is complete except for unreadable records, which `bad_records` counts.
-UNREADABLE = "unreadable_records"
-
-#: The export is complete, except that a provider's responses contradict each other: `notes` contains how.
-UNPROVEN = "unproven"
 
 
 class Export:
@@ -68,7 +62,7 @@ class Export:
         self._segment = Segment()
         self._forbidden: dict[str, str] = {}  # by source, the parts that its provider refuses
         self._bad_records: dict[str, Counter[str]] = {}  # by source
-        self._is_unproven = False
+        self._gaps = start.gaps  # also of the segments before
         self._notes: dict[str, dict[str, None]] = {}  # by source, the reasons why events may be missing
         #: Id of the manifest of a whole export in a format without a place for it.
         self.manifest_id: str | None = None
@@ -123,8 +117,7 @@ class Export:
                     await asyncio.gather(ahead, return_exceptions=True)
         end = self._ended(cursor, None if cursor is None else self._must_end(read) or DEADLINE)
         if self.manifest_id is not None:
-            is_whole = cursor is None and not (self._bad_records or self._is_unproven)
-            manifest = self._manifest(cursor, is_whole)
+            manifest = self._manifest(cursor, cursor is None and not self._gaps)
             await self._state.manifests.put(self.manifest_id, self._caller, manifest)
         if end:
             yield end
@@ -146,7 +139,6 @@ class Export:
             elif status.reason is not None and status.status == "ok":
                 known = self._notes.setdefault(status.name, {})
                 known |= dict.fromkeys(status.reason.split("; ")[: _MOST_NOTES - len(known)])
-            self._is_unproven |= status.unproven
             if status.bad_records:
                 # The page before may have read them, too.
                 unreadable = self._bad_records.setdefault(status.name, Counter())
@@ -157,6 +149,11 @@ class Export:
             noted = self._log.sources.setdefault(status.name, {"calls": 0, "records": 0})
             noted["calls"] += status.calls
             noted["records"] += status.records
+        self._gaps = gaps_of(page.sources, self._gaps)
+        if self._gaps and not self.form.has_last_line and self._query.unreadable == "fail":
+            # Not after the page, whose events `after` would continue behind, as if the rest were the whole.
+            self._log.code = self._gaps[0]
+            raise InterruptedAnswer(f"the export ended early: {self._gaps[0]}; unreadable=skip continues")
         return page
 
     def _rendered(self, records: list[Record]) -> Iterator[bytes]:
@@ -176,21 +173,19 @@ class Export:
 
     def _ended(self, cursor: str | None, reason: str | None) -> bytes:
         """Return the last line; empty for a complete export in a format without one."""
-        gap = UNREADABLE if self._bad_records else UNPROVEN if self._is_unproven else None
-        if cursor is None:
-            reason = reason or gap
+        if cursor is None and reason is None and self._gaps:
+            reason = self._gaps[0]
         if self.form.has_last_line:
             bad = {name: records.total() for name, records in self._bad_records.items()}
             line: dict[str, object] = {"cursor": cursor, "complete": reason is None}
             notes = {name: "; ".join(parts) for name, parts in self._notes.items()}
-            optional = {"reason": reason, "forbidden": self._forbidden, "bad_records": bad, "notes": notes}
+            optional: dict[str, object] = {"reason": reason, "after": self._query.after, "forbidden": self._forbidden}
+            optional |= {"bad_records": bad, "notes": notes}
             line |= {name: value for name, value in optional.items() if value}
             if self._state.signing_key is not None:
                 line["manifest"] = self._manifest(cursor, reason is None, encode(line)[:-1])
             return encode(line) + b"\n"
-        if reason == LIMIT:
-            reason = gap  # the requested number of events
-        if reason is None or (reason == gap and self._query.unreadable == "skip"):
+        if reason in (None, LIMIT, *self._gaps):  # the requested number of events, or `unreadable=skip`
             return b""
         self._log.code = self._log.code or reason
         raise InterruptedAnswer(f"the export ended early: {reason}")

@@ -152,7 +152,8 @@ def _source(status: SourceStatus) -> schemas.SourceStatus:
     if status.bad_records:
         reasons.append(f"{status.bad_records.total()} records that cannot be read are left out")
     reason = "; ".join(reasons) or None
-    return schemas.SourceStatus(status.name, status.provider, status.status, reason, _time(status.complete_through))
+    through = _time(status.complete_through)
+    return schemas.SourceStatus(status.name, status.provider, status.status, reason, through, status.unproven)
 
 
 class ClosingStream(StreamingResponse):

@@ -50,6 +50,9 @@ class SourceStatus(msgspec.Struct, frozen=True):
     complete_through: Annotated[
         Time | None, described("The response is complete up to this time; null for a failed or skipped source.")
     ]
+    unproven: Annotated[
+        bool, described("Whether events may be missing because the provider contradicts itself; `reason` contains how.")
+    ]
 
 
 class EventPage(msgspec.Struct, frozen=True):

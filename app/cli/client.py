@@ -76,9 +76,10 @@ class Client:
         body = self.get("/events", pairs)
         try:
             page = body["page"]
-            state = bool(page["has_more"]), page["next_cursor"], body["window"]
-            return Page(list(body["data"]), *state, body["sources"], body.get("warnings") or ())
-        except (KeyError, TypeError):
+            state, sources = (bool(page["has_more"]), page["next_cursor"], body["window"]), body["sources"]
+            is_unproven = any(source.get("unproven") for source in sources)  # an older gateway sends none
+            return Page(list(body["data"]), *state, sources, body.get("warnings") or (), is_unproven)
+        except (KeyError, TypeError, AttributeError):
             raise self._not_a_gateway("its response is no page of events") from None
 
     def segment(self, pairs: Pairs) -> bytes:

@@ -168,7 +168,7 @@ def _resumed(file: ResumableFile, fresh: Checkpoint, *, incremental: bool) -> Ch
     if checkpoint.cursor is None:
         return fresh
     if incremental:
-        checkpoint = msgspec.structs.replace(checkpoint, unreadable={})  # each run reports its own
+        checkpoint = msgspec.structs.replace(checkpoint, unreadable={}, unproven=False)  # each run reports its own
     if incremental and not file.size:
         # Moved away or emptied between two runs by a log rotation: continue in a new file.
         return msgspec.structs.replace(checkpoint, length=0)
@@ -186,7 +186,7 @@ def _write(
     partial: bool,
 ) -> int:
     """Write pages to a file, or to standard output. Returns the exit code."""
-    notices, has_begun = Notices(checkpoint.unreadable), False
+    notices, has_begun = Notices(checkpoint.unreadable, unproven=checkpoint.unproven), False
     try:
         with _progress() as show:
             for page, data in pieces:
@@ -203,6 +203,7 @@ def _write(
                     length=checkpoint.length + len(data),
                     events=checkpoint.events + len(page.events),
                     unreadable=dict(notices.unreadable),
+                    unproven=notices.unproven,
                 )
                 if file is None:
                     write_bytes(data)

@@ -20,7 +20,7 @@ from app.domain.errors import ConfigurationError
 from app.forward import UNREADABLE_RECORDS, Json, Page
 from app.logs import describe_exception
 
-FAILED, USAGE, UNREADABLE, INTERRUPTED = 1, 2, 3, 130
+FAILED, USAGE, INCOMPLETE, INTERRUPTED = 1, 2, 3, 130
 
 _REMEDIES = {
     "unauthenticated": "make a key where it runs: audit-gateway keys new --name me --scopes events:read --file F",
@@ -95,10 +95,12 @@ def discard_output() -> None:
 class Notices:
     """Print a walk's gaps, each once: values that match nothing, missing sources, unreadable records.
 
-    `unreadable`: records by source, from before this walk; None for a walk without end, which prints each number."""
+    `unreadable`: records by source, from before this walk; None for a walk without end, which prints each number.
+    `unproven`: whether a page so far is, also before this walk."""
 
-    def __init__(self, unreadable: Mapping[str, int] | None = MappingProxyType({})) -> None:
+    def __init__(self, unreadable: Mapping[str, int] | None = MappingProxyType({}), *, unproven: bool = False) -> None:
         self._printed: set[str] = set()
+        self.unproven = unproven
         self._failed, self._is_endless = False, unreadable is None
         self.unreadable = Counter(unreadable or {})
 
@@ -115,6 +117,7 @@ class Notices:
     def page(self, page: Page) -> None:
         """Print the page's warnings and the state of its sources."""
         self.warnings(page.warnings)
+        self.unproven = self.unproven or page.unproven
         for source in page.sources:
             name, status, reasons = source["name"], source["status"], list[str]()
             for part in (source.get("reason") or "").split("; "):
@@ -131,10 +134,12 @@ class Notices:
                     self.add(f"source {name}: {reason}")
 
     def end(self) -> int:
-        """Print the counts of unreadable records; returns the exit code of a finished command."""
+        """Print the counts of unreadable records, and doubts; returns the exit code of a finished command."""
         for name, number in sorted(self.unreadable.items()):
             self.add(f"source {name}: {number:,} records that cannot be read are left out; the gateway's log has more")
-        return FAILED if self._failed else UNREADABLE if self.unreadable else 0
+        if self.unproven:
+            self.add("events may be missing, because a provider contradicts itself")
+        return FAILED if self._failed else INCOMPLETE if self.unreadable or self.unproven else 0
 
 
 @contextmanager

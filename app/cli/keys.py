@@ -17,7 +17,7 @@ from rich.table import Table
 
 from app.api.api_keys import append_key, hash_of, make_api_key, new_key, read_keys
 from app.cli.client import setting
-from app.cli.failures import USAGE, Failure, print_error
+from app.cli.failures import INCOMPLETE, USAGE, Failure, print_error
 from app.cli.output import console, write_bytes
 from app.config import read_environment
 from app.domain.caller import SCOPES
@@ -134,10 +134,11 @@ def verify(
     manifest: Annotated[
         Path | None, typer.Option(metavar="FILE", help="The manifest of an export in another format than NDJSON.")
     ] = None,
-) -> None:
+) -> int:
     """Verify that an export is complete and unchanged.
 
     Prints the signing key. Exit code 0: verified. 1: the file differs from the delivered export. 2: invalid arguments.
+    3: unchanged, but unreadable records were left out of it, or its provider contradicted itself.
     """
     from app.evidence import Refusal, verify_detached
     from app.evidence import verify as verified
@@ -156,7 +157,8 @@ def verify(
         raise Failure(f"{file} is NOT verified: {refusal}") from None
     first, last = verdict.manifests[0], verdict.manifests[-1]
     parts = len(verdict.manifests)
-    print(f"{file} is whole and unchanged: {verdict.count:,} events in {parts} signed segment{'s' * (parts > 1)}")
+    state = "whole and unchanged" if last.complete else "unchanged, but events may be missing"
+    print(f"{file} is {state}: {verdict.count:,} events in {parts} signed segment{'s' * (parts > 1)}")
     print(f"  window   {first.window['since']} to {first.window['until']}, order {first.order}")
     print(f"  filters  {json.dumps(first.filters, ensure_ascii=False)}")
     found = [source for manifest in verdict.manifests for source in manifest.sources]
@@ -166,6 +168,7 @@ def verify(
         reasons = "".join(f", {reason}" for reason in dict.fromkeys(source.get("reason") for source in own) if reason)
         print(f"  source   {name}: {states}, unreadable records: {sum(one['bad_records'] for one in own)}{reasons}")
     print(f"  signed   {last.as_of} with the key {', '.join(verdict.kids)}")
+    return 0 if last.complete else INCOMPLETE
 
 
 def signing_key(

@@ -22,7 +22,7 @@ from app.logs import configure_logging
 
 EXIT_CODES = (
     "Exit codes: 0 success; 1 a failure while running, such as a failing source; 2 an invalid flag, argument"
-    " or setting; 3 unreadable records were left out; 130 Ctrl-C."
+    " or setting; 3 finished, but unreadable records were left out or events may be missing; 130 Ctrl-C."
 )
 EPILOG = (
     "Queries the gateway at GATEWAY_URL with the key GATEWAY_KEY (both also from .env). If GATEWAY_URL is unset, or"

@@ -74,7 +74,7 @@ def _segment(client: Client, asked: Pairs) -> tuple[Page, bytes]:
     if following is not None and not events and reason not in ("deadline", "limit"):
         # From the same cursor: a missing segment would break the chain of manifests.
         raise Problem(str(reason), f"The gateway could not read on ({reason}).")
-    return Page(events, following is not None, following, {}, _states(end)), data
+    return Page(events, following is not None, following, {}, _states(end), unproven=reason == "unproven"), data
 
 
 def _states(end: Json) -> list[Json]:

@@ -178,8 +178,8 @@ class ExportQuery(Filters, TimeRange):
     )
     unreadable: Literal["fail", "skip"] = _field(
         "fail",
-        "End of a response that lacks unreadable records or is unproven, in formats without a last line: `fail`"
-        " (default) cuts it after the last event, `skip` ends it normally.",
+        "At unreadable records, or where a provider contradicts itself, in formats without a last line: `fail`"
+        " (default) cuts the response before that page, `skip` continues, and ends it normally.",
     )
 
 

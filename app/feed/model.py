@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Annotated, Literal
 
 import msgspec
@@ -50,6 +50,17 @@ class SourceStatus(msgspec.Struct):
     error: SourceError | None = None
     unproven: bool = False
     assumes: bool = False
+
+
+#: Why a walk may lack events: its unreadable records, and a provider's responses that contradict each other.
+UNREADABLE, UNPROVEN = "unreadable_records", "unproven"
+
+
+def gaps_of(statuses: Iterable[SourceStatus], before: Collection[str]) -> tuple[str, ...]:
+    """Return the gaps of a walk, UNREADABLE first, after a page with these statuses; `before`: up to this page."""
+    found = list(statuses)
+    is_new = {UNREADABLE: any(s.bad_records for s in found), UNPROVEN: any(s.unproven for s in found)}
+    return tuple(gap for gap, new in is_new.items() if new or gap in before)
 
 
 _RELATIONS = ("eq", "gte", "estimate")

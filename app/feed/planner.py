@@ -27,7 +27,7 @@ class Plan(msgspec.Struct, frozen=True):
 
     `active` are the sources to read, `skipped` those that a filter excludes, with the reason. `position` is that of all
     streams but those in `states` (by source, then stream). `ago` keeps the durations that
-    `since` and `until` were written as, in µs.
+    `since` and `until` were written as, in µs. `gaps`: UNREADABLE and UNPROVEN if a page before had them.
     """
 
     query: Query
@@ -40,6 +40,7 @@ class Plan(msgspec.Struct, frozen=True):
     position: Position
     states: Mapping[str, Mapping[str, StreamState]]
     ago: tuple[int | None, int | None] = (None, None)
+    gaps: tuple[str, ...] = ()
 
 
 class WalkStart(Plan, frozen=True, kw_only=True):
@@ -98,6 +99,7 @@ def next_plan(asked: EventQuery, caller: Caller, sources: Mapping[str, Source], 
         position=tuple(state.position),
         states=state.sources,
         ago=state.ago,
+        gaps=state.gaps,
     )
 
 
@@ -120,8 +122,11 @@ def _from(state: StreamState, start: Position, ascending: bool) -> StreamState:
     return msgspec.structs.replace(state, position=None)
 
 
-def state_of(plan: Plan, position: Position, states: Mapping[str, Mapping[str, StreamState]]) -> CursorState:
-    """Return the content of a cursor at `position` of a walk of `plan`. `states` has every active source."""
+def state_of(
+    plan: Plan, position: Position, states: Mapping[str, Mapping[str, StreamState]], gaps: tuple[str, ...]
+) -> CursorState:
+    """Return the content of a cursor at `position` of a walk of `plan`. `states` has every active source; `gaps` are
+    those up to `position`."""
     return CursorState(
         query=plan.query,
         since=plan.window.since,
@@ -132,6 +137,7 @@ def state_of(plan: Plan, position: Position, states: Mapping[str, Mapping[str, S
         position=list(position),
         sources={name: dict(streams) for name, streams in states.items()},
         ago=plan.ago,
+        gaps=gaps,
     )
 
 

@@ -105,7 +105,7 @@ class Feed:
                 raise ParameterError("invalid_parameter", [("after", what)])
             plan = begun_at(plan, at)
         states = {name: plan.states.get(name, {}) for name in plan.active}
-        cursor = self._codec.seal(state_of(plan, plan.position, states))
+        cursor = self._codec.seal(state_of(plan, plan.position, states, plan.gaps))
         warnings = self._warnings(plan, caller)
         return WalkStart(**msgspec.structs.asdict(plan), cursor=cursor, warnings=warnings)
 

@@ -18,7 +18,7 @@ Json = dict[str, Any]
 
 
 class Page(msgspec.Struct, frozen=True):
-    """One page from a client's view: `data`, `window`, `sources[]` and `warnings[]`."""
+    """One page from a client's view: `data`, `window`, `sources[]` and `warnings[]`; `unproven` if a source is."""
 
     events: list[Json]
     has_more: bool
@@ -26,6 +26,7 @@ class Page(msgspec.Struct, frozen=True):
     window: Json
     sources: list[Json]
     warnings: Sequence[Json] = ()
+    unproven: bool = False
 
 
 #: The number of left out records in the `reason` of a source.

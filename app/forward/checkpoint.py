@@ -16,7 +16,8 @@ from app.domain.errors import ConfigurationError
 class Checkpoint(msgspec.Struct, frozen=True, kw_only=True):
     """`asked`: the query, as text that must be equal to continue. `cursor` None: no page was accepted yet. `events`:
     number accepted. A forwarder's `through`: time (RFC 3339) up to which every matching event was accepted. An export's
-    `length`: bytes of its file up to the cursor; `unreadable`: records left out of it, by source."""
+    `length`: bytes of its file up to the cursor; `unreadable`: records left out of it, by source; `unproven`: whether
+    other events may be missing."""
 
     version: int = 1
     asked: str
@@ -25,6 +26,7 @@ class Checkpoint(msgspec.Struct, frozen=True, kw_only=True):
     through: str = ""
     length: int = 0
     unreadable: dict[str, int] = {}
+    unproven: bool = False
 
 
 @contextmanager

@@ -40,7 +40,8 @@ class StreamState(msgspec.Struct, array_like=True, omit_defaults=True):
 
 
 class CursorState(msgspec.Struct, array_like=True, omit_defaults=True):
-    """State of a walk for its next page. Times in µs. `ago`: the original durations of `since` and `until`."""
+    """State of a walk for its next page. Times in µs. `ago`: the original durations of `since` and `until`. `gaps`: why
+    the pages so far may lack events."""
 
     query: Query
     since: int
@@ -51,6 +52,7 @@ class CursorState(msgspec.Struct, array_like=True, omit_defaults=True):
     position: list[Any]
     sources: dict[str, dict[str, StreamState]]
     ago: tuple[int | None, int | None] = (None, None)
+    gaps: tuple[str, ...] = ()
 
 
 class CursorCodec:

@@ -8,6 +8,7 @@ import re
 import signal
 import subprocess
 import time
+from contextlib import closing, nullcontext
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -15,7 +16,11 @@ import pytest
 
 from app.api.exports import FORMATS
 from app.cli import walk as walking
+from app.cli.client import Client, LocalTransport
+from app.evidence import create_key_file
 from sandbox.launcher import start_sandbox
+from tests.api.conftest import ALL, make_app
+from tests.api.memory import MemorySource, history
 from tests.cli.served import DAYS, Served, call, on_a_terminal, without_colours
 from tests.process import start
 
@@ -205,6 +210,34 @@ def test_incremental_adds_what_has_come_and_no_more(tmp_path: Path) -> None:
         asked = ("export", "truth.ndjson", *SINCE, "--until", settled, "--order", "asc")
         assert call(*asked, env=env, cwd=tmp_path).returncode == 0
         assert whole == ids_in(tmp_path / "truth.ndjson")
+
+
+@pytest.mark.parametrize("flags", [[], ["--signed"]])
+def test_an_unproven_export_has_its_own_exit_code_also_after_a_resume(
+    flags: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    create_key_file(tmp_path / "key.pem")
+    source = MemorySource("north", history("north", 150))
+    app = make_app([source], signing_key_file=tmp_path / "key.pem")
+    monkeypatch.setattr(walking, "MAX_PAGE", 100)
+    monkeypatch.setattr(walking, "SEGMENT", 100)
+
+    def read() -> None:
+        source.unproven = source.opened == 1
+        if source.opened == 2:
+            raise KeyboardInterrupt
+
+    source.on_open = read
+    with monkeypatch.context() as patched, closing(Client("http://127.0.0.1", ALL, LocalTransport(app))) as client:
+        patched.setattr("app.cli.export.connected", lambda *_, **__: nullcontext(client))
+        command = ["export", "all.ndjson", *flags, *SINCE]
+        interrupted = call(*command, env={}, cwd=tmp_path)
+        resumed = call(*command, env={}, cwd=tmp_path)
+    assert (interrupted.returncode, resumed.returncode) == (130, 3)
+    assert "audit-gateway: events may be missing, because a provider contradicts itself.\n" in resumed.stderr
+    lines = map(json.loads, (tmp_path / "all.ndjson").read_text().splitlines())
+    assert len({line["id"] for line in lines if "id" in line}) == 150
+    assert not (tmp_path / "all.ndjson.cursor").exists()
 
 
 def test_a_signed_export_verifies_as_one_file_however_often_it_is_resumed(

@@ -211,8 +211,27 @@ async def test_verify_prints_what_is_missing_in_any_segment(key_file: Path, tmp_
         source.bad_records, source.reason = 0, None
         cursor = json.loads(first.splitlines()[-1])["cursor"]
         (tmp_path / "file").write_bytes(first + (await http.get("/events/export", params={"cursor": cursor})).content)
-    printed = call("verify", "file", "--jwks", "keys.json", env={}, cwd=tmp_path).stdout
-    assert "  source   north: ok, unreadable records: 2, envelope: times run back\n" in printed
+    verified = call("verify", "file", "--jwks", "keys.json", env={}, cwd=tmp_path)
+    assert "  source   north: ok, unreadable records: 2, envelope: times run back\n" in verified.stdout
+    assert f"file is unchanged, but events may be missing: {EVENTS} events in 2 signed" in verified.stdout
+    assert verified.returncode == 3
+
+
+async def test_a_joined_export_is_not_complete_if_one_segment_was_unproven(key_file: Path, tmp_path: Path) -> None:
+    source = MemorySource("north", history("north", EVENTS))
+    async with opened(make_app([source], signing_key_file=key_file)) as http:
+        keys = (await http.get("/.well-known/jwks.json")).json()
+        file, cursor, manifests = b"", None, []
+        for source.unproven in (False, True, False):
+            asked = WINDOW if cursor is None else {"cursor": cursor}
+            file += (segment := (await http.get("/events/export", params={**asked, "limit": 100})).content)
+            cursor = json.loads(segment.splitlines()[-1])["cursor"]
+        manifests = verify(file.splitlines(keepends=True), keys).manifests
+    assert (cursor, len(manifests), manifests[-1].complete) == (None, 3, False)
+    (tmp_path / "keys.json").write_text(json.dumps(keys))
+    (tmp_path / "file").write_bytes(file)
+    verified = call("verify", "file", "--jwks", "keys.json", env={}, cwd=tmp_path)
+    assert (verified.returncode, "unchanged, but events may be missing" in verified.stdout) == (3, True)
 
 
 async def test_the_key_set_has_the_documented_members(key_file: Path) -> None:

@@ -54,10 +54,11 @@ _LINKS: dict[str, Any] = {
         "events",
         'The events, one a line. With `format=ndjson` the last line is `{"cursor": …, "complete": …}`. If'
         " `complete` is false, `reason` is the cause (`limit`, `deadline`, `stopping`, `unreadable_records`,"
-        " `unproven` or a problem's code), and `cursor` continues. Optional members, by source: `bad_records`, the"
-        " number of unreadable records left out; `forbidden`, why the provider refuses a part of the account; `notes`,"
-        " why events may be missing, as in `sources` of `GET /events`. In the other formats, a response that ends"
-        " normally is complete; one that is incomplete, unproven or lacks unreadable records is cut, which an HTTP"
+        " `unproven` or a problem's code), and `cursor` continues; at the end, this is about all parts of a resumed"
+        " export, but with `after` only about the events after that one. Optional members, by source: `bad_records`,"
+        " the number of unreadable records left out; `forbidden`, why the provider refuses a part of the account;"
+        " `notes`, why events may be missing, as in `sources` of `GET /events`. In the other formats, a response that"
+        " ends normally is complete; one that is incomplete, unproven or lacks unreadable records is cut, which an HTTP"
         " client reports as an error.",
         headers=_HEADERS,
         links=_LINKS,

@@ -534,6 +534,10 @@ class SourceStatus(BaseModel):
     """
     `ok`, `skipped` (a filter does not apply), `forbidden` (a part is refused) or `failed`.
     """
+    unproven: bool
+    """
+    Whether events may be missing because the provider contradicts itself; `reason` contains how.
+    """
 
 
 class SourceTotal(BaseModel):
