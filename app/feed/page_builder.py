@@ -11,7 +11,7 @@ from app.domain.errors import SourceError, SourceForbidden, SourcesFailed, Sourc
 from app.domain.position import Position, is_beyond, later_position
 from app.domain.query import GATEWAY_FILTERS, JOINED_FILTERS, OWN_FILTERS
 from app.domain.times import DAY, SECOND
-from app.feed.model import FeedCall, Page, SourceStatus
+from app.feed.model import FeedCall, Page, SourceStatus, gaps_of
 from app.feed.planner import Plan, state_of
 from app.feed.reading import Reading, StreamId
 from app.feed.visibility import filter_for, native_query
@@ -214,7 +214,9 @@ class PageBuilder:
             if whole and merge.finished(stream):
                 states[stream.source][stream.name] = StreamState(done=True)
                 continue
-            position = merge.resume(stream, boundary) if whole else self._before_the_end(stream, boundary, end)
+            # A stream with withheld records, even a failed one, has no other ones between its last and the boundary.
+            withheld_from = later_position(boundary, stream.position, plan.query.ascending)
+            position = merge.resume(stream, boundary) if whole else withheld_from
             hint = reading.reader.hint(position) if reading.was_read else None
             old = reading.old or StreamState()
             states[stream.source][stream.name] = StreamState(
@@ -223,16 +225,7 @@ class PageBuilder:
                 share=1000 * given[id(stream)] // end if end else old.share,
                 refused=stream.refused,
             )
-        return state_of(plan, boundary, states)
-
-    def _before_the_end(self, stream: Stream, boundary: Position, end: int) -> Position:
-        """Return the position to resume a stream that has records after the first `end` of the page."""
-        position = boundary
-        if stream.failed:
-            # The others continued without it: it resumes after its own last record.
-            pairs = zip(self._merge.records[:end], self._merge.origins[:end], strict=True)
-            position = [stream.position, *(record.key for record, origin in pairs if origin is stream)][-1]
-        return later_position(position, stream.position, self._plan.query.ascending)
+        return state_of(plan, boundary, states, gaps_of(self._status.values(), plan.gaps))
 
     def _statuses(self) -> list[SourceStatus]:
         until = self._plan.window.until
