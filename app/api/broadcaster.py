@@ -21,7 +21,7 @@ from cachetools import LRUCache, TTLCache
 
 from app.domain.caller import Caller
 from app.domain.errors import SourceFailed, SourcesFailed, SourceUnauthorized
-from app.domain.parameter_types import Include
+from app.domain.parameters import Include
 from app.domain.position import Position
 from app.domain.query import EventQuery, Query
 from app.feed.model import Page

@@ -19,7 +19,7 @@ from fastapi.openapi.utils import get_openapi
 
 from app.api.problems import MEDIA_TYPE, PROBLEMS, problem_body
 from app.api.schemas import Problem
-from app.domain.parameter_types import DEFAULT_LIMIT, MAX_LIMIT
+from app.domain.parameters import DEFAULT_LIMIT, MAX_LIMIT
 from app.providers.base import Provider
 
 TITLE = "Audit gateway"

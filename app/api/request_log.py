@@ -17,7 +17,8 @@ from starlette.types import Scope
 
 from app.api.routing import pairs_of
 from app.domain.errors import ParameterError
-from app.domain.query import CountQuery, EventQuery, ExportQuery, choices
+from app.domain.parameters import choices
+from app.domain.query import CountQuery, EventQuery, ExportQuery
 from app.domain.times import format_micros, parse_moment
 from app.feed.model import SourceStatus
 from app.logs import AUDIT

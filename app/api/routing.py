@@ -21,8 +21,8 @@ from starlette.types import Receive, Scope, Send
 
 from app.domain.caller import Caller
 from app.domain.errors import ParameterError
-from app.domain.parameters import read_query
-from app.domain.query import NoParameters, Parameters
+from app.domain.parameters import Parameters, read_query
+from app.domain.query import NoParameters
 
 #: Methods of finite resources. HEAD on a stream would never end.
 READ = ["GET", "HEAD"]

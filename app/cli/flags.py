@@ -11,8 +11,8 @@ from typing import Annotated, Any, TypeAlias
 import typer
 
 from app.cli.failures import USAGE, Failure, flag, reported
-from app.domain.parameters import parameter_names
-from app.domain.query import EventQuery, GroupBy, TimeRange, choices
+from app.domain.parameters import choices, parameter_names
+from app.domain.query import EventQuery, GroupBy, TimeRange
 from app.domain.query import Filters as FilterParameters
 from app.domain.times import DAY, format_micros, format_seconds, now_micros, parse_duration, parse_rfc3339
 

@@ -20,7 +20,7 @@ from pydantic import Field
 
 from app.cli.client import Client, Problem
 from app.cli.failures import printable
-from app.domain.parameter_types import Order
+from app.domain.parameters import Order
 from app.domain.query import GroupBy
 from app.forward import Json
 

@@ -6,13 +6,14 @@ line derives its flags from them, a provider receives them, and a cursor carries
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
-from typing import Annotated, Any, Literal, get_args
+from collections.abc import Iterable
+from typing import Annotated, Any, Literal
 
 import msgspec
-from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
+from pydantic import Field, WithJsonSchema
 
-from app.domain import parameter_types as kinds
+from app.domain import parameters as kinds
+from app.domain.parameters import Parameters
 from app.domain.times import format_seconds
 
 GroupBy = Literal["type", "provider_type", "category", "source", "actor", "day"]
@@ -29,16 +30,6 @@ _RAW = "`raw`: each event's record as the provider delivered it; needs the scope
 
 def _field(default: Any, description: str, **more: Any) -> Any:
     return Field(default=default, description=description, **more)
-
-
-class Parameters(BaseModel):
-    """Base of all queries: unknown names are an error, and values do not change."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True, hide_input_in_errors=True)
-
-    def given(self, without: Collection[str] = ()) -> dict[str, Any]:
-        """The parameters that the caller wrote, by field name."""
-        return {name: getattr(self, name) for name in self.model_fields_set if name not in without}
 
 
 class TimeRange(Parameters):
@@ -259,11 +250,3 @@ def covers(pattern: str, type_: str) -> bool:
     """Whether a value of `type` selects a type, or all types of another value."""
     # "recipient.*" takes what begins with "recipient.", so that "recipient.*" is not "recipients.added".
     return type_.startswith(pattern[:-1]) if pattern.endswith(".*") else type_ == pattern
-
-
-def choices(annotation: Any) -> tuple[str, ...]:
-    """The words that a parameter of this annotation may be; none where any text will do."""
-    found: list[str] = []
-    for part in get_args(annotation):
-        found += [part] if isinstance(part, str) else choices(part)
-    return tuple(found)

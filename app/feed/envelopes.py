@@ -10,7 +10,7 @@ import msgspec
 from app.domain.caller import Caller
 from app.domain.errors import NotFound, ParameterError, SourceFailed, SourcesFailed
 from app.domain.event import Envelope, Event, Recipient, Record, Time, described
-from app.domain.parameter_types import MAX_LIMIT
+from app.domain.parameters import MAX_LIMIT
 from app.domain.query import EventQuery, Window
 from app.domain.times import SECOND, parse_rfc3339
 from app.feed.model import Page, SourceStatus

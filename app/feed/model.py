@@ -11,7 +11,7 @@ import msgspec
 from app.domain.caller import Caller
 from app.domain.errors import SourceError
 from app.domain.event import Time, described
-from app.domain.parameter_types import Include, Order
+from app.domain.parameters import Include, Order
 from app.domain.position import Position
 from app.domain.query import Window
 from app.feed.reading import StreamRatios

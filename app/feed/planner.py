@@ -9,7 +9,7 @@ import msgspec
 
 from app.domain.caller import Caller
 from app.domain.errors import CursorMismatch, Forbidden, InvalidCursor, ParameterError
-from app.domain.parameter_types import DEFAULT_LIMIT, Include
+from app.domain.parameters import DEFAULT_LIMIT, Include
 from app.domain.position import Position, is_beyond, later_position
 from app.domain.query import FILTERS, PAGING, EventQuery, Query, Window
 from app.domain.times import format_seconds, to_micros

@@ -14,7 +14,7 @@ import msgspec
 from cachetools import TLRUCache
 
 from app.domain.errors import SourceError, SourceForbidden, SourcesFailed, SourceTimeout
-from app.domain.parameter_types import Moment
+from app.domain.parameters import Moment
 from app.domain.query import OWN_FILTERS, GroupBy, Query
 from app.domain.times import format_micros, format_seconds
 from app.feed.model import FeedCall, Group, ProviderTotal, SourceTotal, Totals

@@ -15,13 +15,17 @@ from collections.abc import Sequence
 from typing import Any
 
 import msgspec
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCMSIV
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from app.domain.errors import InvalidCursor
-from app.domain.parameter_types import Included
+from app.domain.parameters import Included
 from app.domain.query import Query
-from app.paging.cipher import NONCE, Cipher
 
 FORMAT = 2
+NONCE = 12  #: bytes
 _COMPRESS_FROM = 512
 _MAX_PLAIN = 1_048_576  #: bytes; fifty envelopes are read as so many streams of each source, each by its name
 
@@ -53,6 +57,23 @@ class CursorState(msgspec.Struct, array_like=True, omit_defaults=True):
     sources: dict[str, dict[str, StreamState]]
     ago: tuple[int | None, int | None] = (None, None)
     gaps: tuple[str, ...] = ()
+
+
+class Cipher:
+    """AES-GCM-SIV, which tolerates repeated nonces, by a secret of any length, independent for each purpose. `mac_key`:
+    32 bytes for digests. `encrypt(nonce, plain, beside)`: `decrypt` needs the same associated data `beside`."""
+
+    def __init__(self, secret: str, purpose: bytes) -> None:
+        material = HKDF(SHA256(), 64, salt=None, info=purpose).derive(secret.encode("utf-8", "surrogatepass"))
+        self._aes, self.mac_key = AESGCMSIV(material[:32]), material[32:]
+        self.encrypt = self._aes.encrypt
+
+    def decrypt(self, nonce: bytes, sealed: bytes, beside: bytes) -> bytes | None:
+        """Return the plaintext, or None if `encrypt` did not create this ciphertext."""
+        try:
+            return self._aes.decrypt(nonce, sealed, beside)
+        except (InvalidTag, ValueError):
+            return None
 
 
 class CursorCodec:

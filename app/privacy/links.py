@@ -104,10 +104,9 @@ class KeyShape:
         self._quick, self._linked = (re.compile((one or pattern).encode()) for one in (quick, linked or quick))
         self.spans, self.length = spans, length
         self.is_key = re.compile(pattern).fullmatch
-        self.may_be_in = memoize(self._may_be_in)
-
-    def _may_be_in(self, text: str) -> bool:
-        return (quick := quick_letters(text)) is None or self.has_letters(quick, text)
+        self.may_be_in: Callable[[str], bool] = memoize(
+            lambda text: (quick := quick_letters(text)) is None or self.has_letters(quick, text)
+        )
 
     def has_letters(self, quick: bytes, text: str) -> bool:
         """Whether the letters of a text (`quick_letters`) may contain a key."""

@@ -138,7 +138,7 @@ class Mask(Rewriter):
         if len(text) > MAX_TEXT:
             return MASK
         quick = quick_letters(text)
-        if quick is not None and not self._words.may_be_in(quick) and _has_few_digits(quick):
+        if quick is not None and not self._words.may_be_in(quick) and quick.translate(_RUNS).find(_SEVEN) < 0:
             return text
         return text if _is_uuid(text) else rewritten(text, self._spans)
 
@@ -153,10 +153,6 @@ class Mask(Rewriter):
     def _has_numbers(self, plain: str) -> bool:
         """Whether a text has a number that may be private because nothing else is known, or because it is named."""
         return _ANY_DIGITS.search(plain) is not None and (self._any_number or is_private_name(plain))
-
-
-def _has_few_digits(quick: bytes) -> bool:
-    return quick.translate(_RUNS).find(_SEVEN) < 0
 
 
 def _named_numbers(plain: str) -> list[Span]:

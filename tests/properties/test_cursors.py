@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.domain.errors import InvalidCursor
-from app.domain.parameter_types import MAX_CURSOR
+from app.domain.parameters import MAX_CURSOR
 from app.domain.query import Query
 from app.paging.cursor import FORMAT, CursorCodec, CursorState, StreamState
 

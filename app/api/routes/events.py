@@ -23,7 +23,7 @@ from app.api.routing import LONGEST_HEADER, READ, new_router, pairs_of, wants_no
 from app.api.schemas import EventPage
 from app.domain.caller import Caller
 from app.domain.event import Event
-from app.domain.parameter_types import DEFAULT_LIMIT
+from app.domain.parameters import DEFAULT_LIMIT
 from app.domain.query import CountQuery, EventQuery, SingleEventQuery
 from app.feed.model import Totals
 from app.feed.service import Feed

@@ -134,7 +134,8 @@ def error_for(response: Response, *, code: str | None = None, request_id: str | 
     never a sentence, which may quote the request."""
     status = response.status
     detail = f"the provider answered {status}" + (f" ({word(code)})" if code else "")
-    if code is None and (300 <= status < 400 or status == 403 or (status == 401 and _is_html(response))):
+    is_html = "html" in response.headers.get("content-type", "") or response.body[:64].lstrip()[:1] == b"<"
+    if code is None and (300 <= status < 400 or status == 403 or (status == 401 and is_html)):
         return SourceFailed(_not_the_api(response), provider_request_id=request_id)
     if status in (401, 403):
         # The adapter detects a 403 for one part of an account by the vendor's code.
@@ -163,10 +164,6 @@ def _not_the_api(response: Response) -> str:
         f"{answered} without one of the provider's error codes: a firewall, a proxy or a wrong address, not the"
         " provider's API; check the base URL, HTTPS_PROXY and NO_PROXY, and whether this machine's address is allowed"
     )
-
-
-def _is_html(response: Response) -> bool:
-    return "html" in response.headers.get("content-type", "") or response.body[:64].lstrip()[:1] == b"<"
 
 
 def word(text: str) -> str:

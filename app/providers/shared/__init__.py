@@ -32,7 +32,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import LockError, RedisError
 
 from app.domain.errors import ConfigurationError
-from app.paging.cipher import NONCE, Cipher
+from app.paging.cursor import NONCE, Cipher
 from app.providers.observer import Observer
 
 T = TypeVar("T")
