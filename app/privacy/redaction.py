@@ -104,9 +104,9 @@ class Redactor:
         ):
             event.data, event.raw = hidden(event.data, found), hidden(event.raw, found)
             hidden(event.description, found)
-        private, parts = record.private_values(), _PARTS
-        mask = self._masks[record.names_all_recipients].of(private, found)
-        if isinstance(private, tuple):
+        private, parts, knows_all = record.private_values(), _PARTS, record.names_all_recipients
+        mask = self._masks[knows_all].of(private, found)
+        if knows_all and isinstance(private, tuple):  # else no other event has the same parts
             event.actor, event.envelope, event.recipient = self._masked_parts(event, mask)
             parts = _OWN
         else:
