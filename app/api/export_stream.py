@@ -132,7 +132,8 @@ class Export:
         await check_again(self._request, self._scopes, self._start.active)
         limit = PAGE if self._query.limit is None else min(PAGE, self._query.limit - read)
         asked = EventQuery(cursor=cursor, limit=limit, include=self._start.include - {"total"}, partial=False)
-        page: Page = await self._state.feed.page(asked, self._caller, may_exceed=self._query.limit is None)
+        may_exceed = self._query.limit is None
+        page: Page = await self._state.feed.page(asked, self._caller, may_exceed=may_exceed, is_patient=True)
         for status in page.sources:
             if status.status == "forbidden":
                 self._forbidden[status.name] = status.reason or ""

@@ -26,12 +26,12 @@ _MOST_BYTES = 8 * ENOUGH_BYTES  #: of one source's responses with records that t
 
 
 class PageBuilder:
-    """One page of one plan. `shown`: whether the records are shown, not only counted."""
+    """One page of one plan. `shown`: whether the records are shown, not only counted. `is_patient`: of its budgets."""
 
-    def __init__(self, plan: Plan, call: FeedCall, *, shown: bool = True) -> None:
+    def __init__(self, plan: Plan, call: FeedCall, *, shown: bool = True, is_patient: bool = False) -> None:
         self._plan, self._call = plan, call
         caller, sources, pseudonyms = call.caller, call.sources, call.settings.pseudonyms
-        self._spent = {name: CallBudget(deadline=call.deadline) for name in plan.active}
+        self._spent = {name: CallBudget(deadline=call.deadline, is_patient=is_patient) for name in plan.active}
         self._status = {name: SourceStatus(name, sources[name].provider) for name in plan.active}
         self._native = native_query(plan.query, caller)
         self._join: Join = "shown" if shown else "none"

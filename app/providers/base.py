@@ -113,6 +113,7 @@ class CallBudget(msgspec.Struct, eq=False):
     joins: int = 10  #: calls left for joins
     as_of: int | None = None  #: the provider's clock, in µs, at the earliest response; None if it sent none
     is_optional: bool = False  #: whether no answer needs these calls: see `OptionalCalls`
+    is_patient: bool = False  #: whether the request, an export, waits for them as for other calls
 
     def add(self, other: CallBudget) -> None:
         """Add the usage of a part of the request."""

@@ -206,35 +206,61 @@ class OptionalCalls:
     nor counts for it. `Retry-After` pauses the calls of this kind only, because the vendor may limit them apart; if it
     limits all, the next call that the answer needs receives it, too. A 401 is raised, because it concerns all calls.
 
+    A patient request has time: it makes each attempt of its own, whatever failed for others, and waits for the end of a
+    `Retry-After` as for that of any call, if it fits in the half of the time.
+
     The caller adds a reason, or makes a count an estimate, if the answer may be incomplete without the call."""
 
     def __init__(self, clock: Callable[[], int]) -> None:
         self._clock = clock
-        self._failures: dict[Hashable, tuple[SourceError, int]] = {}  # and until when they are remembered
+        #: Until when they are remembered, and from when on patient requests make the calls again.
+        self._failures: dict[Hashable, tuple[SourceError, int, int]] = {}
 
     def failure(self, kind: Hashable) -> SourceError | None:
         """Return the failure for which no call of a kind is made now."""
-        error, until = self._failures.get(kind, (None, 0))
+        error, until, _ = self._failures.get(kind, (None, 0, 0))
         return error if self._clock() < until else None
 
     async def attempt(self, kind: Hashable, spent: CallBudget, make: Callable[[CallBudget], Awaitable[T]]) -> T | None:
         """Return the result of `make`, which passes its budget to all calls; None if it failed, now or lately. `kind`:
         one of few. Raises SourceUnauthorized, but no other SourceError."""
-        if self.failure(kind) is not None:
+        if self.failure(kind) is not None and not spent.is_patient:
             return None
-        own = CallBudget(deadline=(time.monotonic() + spent.deadline) / 2, is_optional=True)
+        deadline = (time.monotonic() + spent.deadline) / 2
+        own = CallBudget(deadline=deadline, is_optional=True, is_patient=spent.is_patient)
         try:
             # A little more than each call has, so that its failure can be handled.
             async with asyncio.timeout(min(own.deadline - time.monotonic(), _LONGEST)):
-                return await make(own)
-        except SourceUnauthorized:
-            raise
-        except (SourceError, TimeoutError) as error:
-            failure = error if isinstance(error, SourceError) else SourceTimeout("the provider did not answer in time")
-            if own.calls:  # else the gateway's own limits refused the call
-                again = _SOON if isinstance(failure, SourceUnavailable) else _AGAIN
-                pause = max(again, failure.retry_after or 0)
-                self._failures[kind] = failure, self._clock() + int(pause * SECOND)
-            return None
+                for _ in range(_ATTEMPTS):
+                    if not await self._wait(kind, own):
+                        break
+                    try:
+                        return await make(own)
+                    except SourceUnauthorized:
+                        raise
+                    except SourceError as error:
+                        self._remember(kind, error, own)
+                        if self.failure(kind) is None:
+                            break
+        except TimeoutError:
+            self._remember(kind, SourceTimeout("the provider did not answer in time"), own)
         finally:
             spent.add(own)
+        return None
+
+    async def _wait(self, kind: Hashable, own: CallBudget) -> bool:
+        """Wait until a call of a kind may be made. Return whether it may, in the time left."""
+        if self.failure(kind) is None:
+            return True
+        wait = (self._failures[kind][2] - self._clock()) / SECOND
+        if not own.is_patient or wait >= time_left(own):
+            return False
+        await asyncio.sleep(wait * random.uniform(1.0, 1.1))
+        return True
+
+    def _remember(self, kind: Hashable, error: SourceError, own: CallBudget) -> None:
+        if not own.calls:
+            return  # the gateway's own limits refused the call
+        now, pause = self._clock(), int((error.retry_after or 0) * SECOND)
+        until = now + max(pause, int((_SOON if isinstance(error, SourceUnavailable) else _AGAIN) * SECOND))
+        self._failures[kind] = error, until, until if own.is_patient and not pause else now + pause

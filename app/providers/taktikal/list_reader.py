@@ -227,11 +227,9 @@ class ListReader(msgspec.Struct):
         edges = [within.start, *sorted(time for time in times if within.start <= time < within.end), within.end]
         gaps = [gap for start, end in pairwise(edges) if (gap := DateRange.inside(start + SECOND, end)) is not None]
         gaps = sorted(gaps, key=lambda gap: gap.start - gap.end)[:_GAPS]
-
-        async def inside(gap: DateRange) -> tuple[ActivityPage, int] | None:
-            return await self.optional("apart", lambda one: one.take(gap, BEHIND))
-
-        found = await gather_all(map(inside, gaps))
+        found = await gather_all(
+            self.optional("apart", partial(ListReader.take, within=gap, most=BEHIND)) for gap in gaps
+        )
         keys = set[str]().union(*(keys_of(page) for page, _ in filter(None, found))) - {one.key for one in known}
         if None in found:
             self.doubts.add(UNPROVEN)

@@ -59,6 +59,30 @@ async def test_failures_do_not_open_the_circuit_and_a_pause_holds_for_their_kind
     assert await calls.attempt("d") == 200
 
 
+async def test_a_patient_request_waits_as_for_other_calls_and_makes_an_attempt_of_its_own() -> None:
+    limited = lambda _: answer(429, {"retry-after": "1"})  # noqa: E731
+    calls, begun = Calls(limited), time.monotonic()
+    assert await calls.attempt() is None
+    assert len(calls.provider.requests) == 1
+    calls.provider.replies[:] = [limited, 200]
+    spent = CallBudget(deadline=begun + 20, is_patient=True)
+    assert await calls.attempt(spent=spent) == 200
+    assert (spent.calls, await calls.attempt()) == (2, None)
+    assert 2 <= time.monotonic() - begun < 4
+
+
+async def test_what_is_refused_to_a_patient_request_is_left_out_for_it_too() -> None:
+    calls = Calls(404)
+    assert await calls.attempt() is None
+    for made in (2, 2):
+        assert await calls.attempt(spent=CallBudget(deadline=time.monotonic() + 20, is_patient=True)) is None
+        assert len(calls.provider.requests) == made
+    calls.provider.replies[:] = [lambda _: answer(429, {"retry-after": "300"})]
+    for _ in range(2):
+        assert await calls.attempt("b", CallBudget(deadline=time.monotonic() + 20, is_patient=True)) is None
+    assert len(calls.provider.requests) == 3
+
+
 async def test_half_of_the_time_is_left() -> None:
     calls, begun = Calls(never), time.monotonic()
     spent = CallBudget(deadline=begun + 0.8)
