@@ -48,9 +48,10 @@ def _logging_is_restored() -> Iterator[None]:
     structlog.configure(**before)
 
 
-#: Files of few and long tests, which would otherwise be left for one worker at the end.
-FIRST = ("tests/providers/test_guide", "tests/forward/test_killed", "tests/operations/test_runtime", "tests/clients/",
-         "tests/ui/", "tests/paging/test_exactly_once")  # fmt: skip
+#: Files that take long, one of which would otherwise be left for one worker at the end.
+FIRST = ("tests/clients/", "tests/forward/test_killed", "tests/operations/", "tests/paging/test_exactly_once",
+         "tests/properties/", "tests/providers/test_guide", "tests/providers/test_optional_calls",
+         "tests/ui/")  # fmt: skip
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
