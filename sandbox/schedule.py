@@ -113,14 +113,9 @@ class Schedule:
     def _steps_expected(self, now: int) -> float:
         """Return the number of steps before `now` at a rate of one workflow in an hour of weight 1."""
         expected = 0.0
-        mean_length = sum(map(len, self._plans)) / len(self._plans)
-        longest = max(plan[-1] for plan in self._plans)
+        offsets = sorted(offset for plan in self._plans for offset in plan)
         for hour in range(self._first_hour, now // HOUR + 1):
-            age = now - hour * HOUR
-            if age > longest:
-                steps = mean_length
-            else:
-                steps = sum(bisect_right(plan, age) for plan in self._plans) / len(self._plans)
+            steps = bisect_right(offsets, now - hour * HOUR) / len(self._plans)
             expected += _weight(hour) * steps
         return expected
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from random import Random
 from typing import Any
 
@@ -37,14 +38,15 @@ class Workflow:
     steps: tuple[Step, ...]
 
 
-def make_workflows(seed: int, newer_types: bool) -> list[Workflow]:
+@cache
+def make_workflows(seed: int, newer_types: bool) -> tuple[Workflow, ...]:
     """Return 256 plans: envelopes that complete (most), are declined, cancelled or stay open; and team events."""
     random = Random(f"subnoto lives {seed}")
     team_types = event_types("team", newer_types)
     workflows = [Workflow("team", 0, (Step(0, team_types[n % len(team_types)]),)) for n in range(TEAM_PLANS)]
     workflows += [_envelope_workflow(random, newer_types) for _ in range(256 - TEAM_PLANS)]
     random.shuffle(workflows)
-    return workflows
+    return tuple(workflows)
 
 
 def _envelope_workflow(random: Random, newer_types: bool) -> Workflow:

@@ -1,6 +1,7 @@
 """Workflows of the emulated company's signing processes, derived from the seed."""
 
 from dataclasses import dataclass
+from functools import cache
 from random import Random
 
 SECOND, MINUTE, HOUR, DAY = 1000, 60_000, 3_600_000, 86_400_000
@@ -29,10 +30,11 @@ class Workflow:
     steps: tuple[Step, ...]
 
 
-def make_workflows(seed: int) -> list[Workflow]:
+@cache
+def make_workflows(seed: int) -> tuple[Workflow, ...]:
     """Return 256 plans: most complete; others are declined, cancelled, expire, or stay open."""
     random = Random(f"taktikal lives {seed}")
-    return [_workflow(random) for _ in range(256)]
+    return tuple(_workflow(random) for _ in range(256))
 
 
 def _workflow(random: Random) -> Workflow:
