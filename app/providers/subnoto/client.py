@@ -85,7 +85,9 @@ class SubnotoClient:
         answers = await gather_all(self._page(query, page, limit, spent) for page in pages)
         return list(zip(pages, answers, strict=True))
 
-    async def _page(self, query: LogQuery, page: int, limit: int, spent: CallBudget) -> LogPage:
+    async def _page(
+        self, query: LogQuery, page: int, limit: int, spent: CallBudget, *, is_again: bool = False
+    ) -> LogPage:
         try:
             answer = await self._http.call("POST", "public/logs/list", spent, json=query.body(page, limit))
         except ResponseTooLarge as large:
@@ -98,14 +100,18 @@ class SubnotoClient:
         if answer.ok:
             try:
                 decoded = decode_page(answer.body, self._clock())
-                spent.records += len(decoded.rows)
-                return decoded
             except SourceFailed:
                 error = decode_error(answer.body)
                 if error.code is None and query.event_types:
                     raise EventTypesRefused from None
                 if error.code is None:
                     raise  # not an error with a status of success
+            else:
+                if not decoded.rows and not decoded.total and not is_again:
+                    # One such response would hide the whole log.
+                    return await self._page(query, page, limit, spent, is_again=True)
+                spent.records += len(decoded.rows)
+                return decoded
         error = error or decode_error(answer.body)
         if error.code in ABSENT:
             return LogPage([], 0, "")

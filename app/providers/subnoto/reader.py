@@ -109,6 +109,11 @@ class SubnotoReader:
         assert read is not None
         return read.rank(self._span.since) if first is None else read.rank(self._span.since, end, first._span.since)
 
+    @property
+    def is_log_empty(self) -> bool:
+        """Whether the log that was read has no records."""
+        return self._walk.reader.ending.end == 0
+
     def lacks_rows(self, rank: int) -> bool:
         """Whether `rank` may lack rows: the log moved, or they are before `span.since` but after this place in the log,
         or counted but not listed; or the provider does not show that."""

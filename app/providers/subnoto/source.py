@@ -160,6 +160,8 @@ class SubnotoSource:
                     return Total(0, "events", "gte")
                 ends.append(end)
                 ranks.append(await end.rank(ends[0] if ranks else None, is_again=is_again))
+                if end.is_log_empty and not end.lacks_rows(0):
+                    return Total(0, "events", "eq")
             # A row far from its place would be counted where it is, and not at its time.
             agreed = [await end.is_confirmed() for end in ends]
             if False in agreed and not is_again:

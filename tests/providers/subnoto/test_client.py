@@ -68,6 +68,23 @@ async def test_pages_are_fetched_side_by_side_and_come_in_order(emulator: Emulat
     assert spent.as_of == inside.NOW_MICROS
 
 
+@pytest.mark.parametrize(
+    "body", [b'{"logs": [], "totalCount": 0}', b'{"logs": [], "pagination": {"totalRecords": 0}}', b""]
+)
+async def test_one_answer_of_an_empty_log_is_not_believed(
+    emulator: Emulator, client: SubnotoClient, body: bytes
+) -> None:
+    spent = CallBudget()
+    for page in (1, 2):
+        emulator.faults.answer(200, body=body)
+        ((_, read),) = await client.list_logs(LogQuery("envelope"), [page], 20, spent)
+        assert (len(read.rows), read.total) == (20, len([*emulator.history.truth("envelope")]))
+    assert (spent.calls, spent.records) == (4, 40)
+    emulator.faults.answer(200, body=body, times=2)
+    ((_, read),) = await client.list_logs(LogQuery("envelope"), [1], 20, spent)
+    assert (read.rows, read.total, spent.calls) == ([], 0, 6)
+
+
 @pytest.mark.parametrize("code", ["ENVELOPE_NOT_FOUND", "WORKSPACE_NOT_FOUND"])
 @pytest.mark.parametrize("status", [400, 404])
 async def test_what_is_not_there_is_empty(emulator: Emulator, client: SubnotoClient, code: str, status: int) -> None:

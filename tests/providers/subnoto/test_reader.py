@@ -200,6 +200,20 @@ async def test_one_empty_answer_is_not_believed() -> None:
 
 
 @pytest.mark.parametrize("order", ["asc", "desc"])
+@pytest.mark.parametrize("count", [1, 50, 130])
+async def test_one_answer_of_an_empty_log_hides_no_record(count: int, order: str) -> None:
+    """Whichever response of a walk it is, on a process that has read the log before and on one that has not."""
+    emulator, wanted = emulator_of(count), list(range(count))[:: 1 if order == "asc" else -1]
+    for known in ({}, {"places": TimeIndex(), "facts": AccountObservations(lambda: 0)}):
+        for at in range(6):
+            for _ in range(at):
+                emulator.faults.hang(0)
+            emulator.faults.answer(200, body=b'{"logs": [], "totalCount": 0}')
+            assert await numbers(reader(emulator, order, **known)) == wanted
+            emulator.faults.clear()
+
+
+@pytest.mark.parametrize("order", ["asc", "desc"])
 async def test_a_record_days_behind_the_others_is_counted_in_the_window_of_its_time(order: str) -> None:
     """It is no event, because its time contradicts all others, also for a caller who asks for that time only."""
     emulator = emulator_of(3)
