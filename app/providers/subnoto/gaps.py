@@ -21,6 +21,11 @@ LOST_TIES = (
     "records of the time where this page begins were removed or reordered: others of that time may be missing, or be"
     " there twice"
 )
+# A server that does not sort by time, or failed to.
+UNSORTED = (
+    "the provider does not show its records in order of time: records of this time may be missing because their place"
+    " in its log is of another time"
+)
 # The order of time shows more records than the order of insertion.
 MISPLACED = (
     "records of this time are missing because their place in the provider's log is of another time: "

@@ -10,7 +10,7 @@ from app.domain.query import matches_type
 from app.paging.position_reader import Rows
 from app.providers.base import ENOUGH_BYTES, Batch, Hint
 from app.providers.subnoto.client import LogQuery
-from app.providers.subnoto.gaps import LOST_TIES, MISPLACED, UNORDERED, skew_reason
+from app.providers.subnoto.gaps import LOST_TIES, MISPLACED, UNORDERED, UNSORTED, skew_reason
 from app.providers.subnoto.log_walk import LogRequest, LogWalk
 from app.providers.subnoto.mapping import type_of
 from app.providers.subnoto.record import SubnotoRecord, number_ties
@@ -18,8 +18,9 @@ from app.providers.subnoto.ties import restore_ranks, ties_at
 from app.providers.subnoto.time_order import TimeOrder
 from app.providers.subnoto.wire import LogRow
 
-#: Numbers of a hint: event types, skew, two of `ties_at`, one or none of `TimeOrder`, two or four of `PositionReader`.
-_HINTS = (6, 7, 8, 9)
+#: Numbers of a hint: event types, skew, two of `ties_at`, two or four of `PositionReader`. Before the latter, by the
+#: length: one of `TimeOrder` for the edge where the walk began, and its time if that is within the window.
+_HINTS = {6: 0, 7: 1, 8: 0, 9: 1, 10: 2}
 
 
 class SubnotoReader:
@@ -39,7 +40,8 @@ class SubnotoReader:
         self._lost_ties = False  # whether it is unknown which records of the cursor's microsecond were returned
         self._numbered: list[SubnotoRecord] = []
         hint = _usable(span.hint, request.query)
-        self._tied, self._begun = hint[1:3], hint[3:4] if len(hint) % 2 == 0 else []
+        self._tied, self._begun = hint[1:3], hint[3 : 3 + _HINTS[len(hint) + 1]] if hint else []
+        self._is_unsorted = False  # whether the provider does not show its order of time
         known_skew = hint[0] if hint else None
         self._walk = LogWalk(request, known_skew=known_skew, place=hint[3 + len(self._begun) :])
 
@@ -66,6 +68,8 @@ class SubnotoReader:
         gaps = self._walk.gaps()
         gaps |= {LOST_TIES} if self._lost_ties else set()
         gaps |= {MISPLACED} if self._misses else set()
+        is_unproven = bool(gaps)
+        gaps |= {UNSORTED} if self._is_unsorted else set()
         seen = 0 if gaps & {UNORDERED, MISPLACED} else self._walk.reader.skew
         return Batch(
             [one for one in records if (one.key > position if self._ascending else one.key < position)],
@@ -74,7 +78,8 @@ class SubnotoReader:
             bad_records=bad,
             reason="; ".join(filter(None, [*sorted(gaps), skew_reason(seen, self._request.skew)])) or None,
             any_readable=self._walk.any_readable,
-            unproven=bool(gaps),
+            unproven=is_unproven,
+            assumes=self._is_unsorted,
         )
 
     async def _count_missing(self, taken: Rows[LogRow]) -> int:
@@ -83,15 +88,19 @@ class SubnotoReader:
         are missing."""
         order, span = self._time_order(), self._span
         begin, end = (span.since, span.until) if self._ascending else (span.until, span.since)
-        first, last = span.position[0] if self._is_first else begin, end if taken.ended else taken.complete_until
+        first = span.position[0] if self._is_first else self._begun[-1] if len(self._begun) > 1 else begin
+        last = end if taken.ended else taken.complete_until
         low, high = sorted((first, last))
         misplaced = [time for time in self._walk.reader.misplaced.values() if low <= time < high]
         misses, settled = 0, self._request.now - self._walk.skew
         if order is not None and self._is_first and (taken.ended or not self._numbered):
             misses = await order.missing(low, high, misplaced, 1 + taken.ended, settled)
-            self._begun = [] if taken.ended or first != begin else order.begin(first, ascending=self._ascending)
+            begun = [order.begin(first, ascending=self._ascending), *([first] if first != begin else [])]
+            self._begun = [] if taken.ended else begun
         elif order is not None and taken.ended and self._begun and not self._walk.moves:
-            misses = await order.lacking(self._begun.pop(), first, last, settled) - len(misplaced)
+            misses = await order.lacking(self._begun[0], first, last, settled) - len(misplaced)
+            self._begun = []
+        self._is_unsorted |= order is not None and order.is_lacking
         return misses if misses > 0 and await self._walk.is_unmoved() else 0
 
     def _time_order(self) -> TimeOrder | None:
@@ -116,16 +125,19 @@ class SubnotoReader:
 
     def lacks_rows(self, rank: int) -> bool:
         """Whether `rank` may lack rows: the log moved, or they are before `span.since` but after this place in the log,
-        or counted but not listed; or the provider does not show that."""
+        or counted but not listed; or the provider does not show that, or that others are elsewhere in the log."""
         walk = self._walk
         strays = self._request.index.strays(walk.query, 0, self._span.since)
-        return walk.moves > 0 or bool(walk.gaps()) or any(number >= rank for number in strays)
+        return walk.moves > 0 or self._is_unsorted or bool(walk.gaps()) or any(number >= rank for number in strays)
 
     async def is_confirmed(self) -> bool | None:
         """Whether as many records are before `span.since` in the provider's order of time, which one call shows; None
         if the provider has no such order, or the log moved."""
-        order = self._time_order()
-        return None if order is None else await order.agrees(self._span.since)
+        if (order := self._time_order()) is None:
+            return None
+        agreed = await order.agrees(self._span.since)
+        self._is_unsorted |= order.is_lacking
+        return agreed
 
     async def is_unmoved(self) -> bool:
         """Check by one call that no record was removed since this walk's first response."""

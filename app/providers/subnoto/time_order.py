@@ -30,13 +30,17 @@ Bounds = tuple[int, int]  #: least and largest possible number of records before
 
 
 class TimeOrder:
-    """The log of `query`, in pages of at most `size` rows. `read`: its rows read in the order of `id`."""
+    """The log of `query`, in pages of at most `size` rows. `read`: its rows read in the order of `id`.
+
+    `is_lacking`: whether the server refused to sort by time, failed or did not, although unread rows may have times
+    that are compared."""
 
     def __init__(self, request: LogRequest, query: LogQuery, size: int, read: Consecutive[LogRow]) -> None:
         self._client, self._query = request.client, msgspec.structs.replace(query, by_time=True)
         self._observations, self._spent = request.observations, request.spent
         self._size, self._read = size, read
         self._total, self._shown = 0, list[LogRow]()  # rows of the log, and of all pages
+        self.is_lacking = False
 
     async def missing(self, low: int, high: int, misplaced: Iterable[int], calls: int, settled: int) -> int:
         """Return how many records of [low, high) at least are not among the rows read, which contain all others of
@@ -68,10 +72,10 @@ class TimeOrder:
                 return 0
         return missing
 
-    def begin(self, edge: int, *, ascending: bool) -> list[int]:
+    def begin(self, edge: int, *, ascending: bool) -> int:
         """Return what `lacking` needs to know of the edge where a walk begins, as one number for a cursor: twice the
         number of records before it, and one more if unread ones are behind it."""
-        return [2 * self._read.rank(edge) + (not (self._read.from_start if ascending else self._read.to_end))]
+        return 2 * self._read.rank(edge) + (not (self._read.from_start if ascending else self._read.to_end))
 
     async def lacking(self, begun: int, first: int, last: int, settled: int) -> int:
         """Return how many records at least a walk of several pages has missed between `first`, the edge where it began
@@ -114,11 +118,13 @@ class TimeOrder:
         if not (limit := self._limit(expected)):
             return None
         start = max(0, expected[0] - 1) // limit * limit
+        is_needed = not (self._read.from_start and self._read.to_end)
         if (
             page := await self._observations.optional.attempt(
                 "order of time", self._spent, partial(self._get, start // limit + 1, limit)
             )
         ) is None:
+            self.is_lacking = is_needed
             return None
         self._observations.learn(self._query.category, [page])
         if len(page.rows) > limit or page.number not in (None, start // limit + 1):
@@ -128,6 +134,7 @@ class TimeOrder:
             return [(rank, rank) for rank in expected]
         times = [row.time for row in page.rows if row.time is not None and not row.bad]
         if not all(map(ge, times[1:], times)):
+            self.is_lacking = is_needed
             return None
         return [_bounds(edge, start, page.rows, is_last=len(page.rows) < limit) for edge in edges]
 
