@@ -68,7 +68,7 @@ def serve(app: ASGIApp, *, port: int = 0) -> Iterator[str]:
         config = uvicorn.Config(
             app,
             loop="asyncio",
-            http="h11",
+            http="httptools",
             ws="none",
             log_config=None,
             access_log=False,
