@@ -4,12 +4,12 @@ and on warm processes, each record that stays comes once, or the page is an erro
 from __future__ import annotations
 
 import asyncio
-import json
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -94,7 +94,7 @@ class Moving:
             if self.has_next:
                 follows = page + 1 if page * limit < len(self.rows) else None
                 body = {"logs": logs, "pagination": {"totalRecords": body["totalCount"], "nextPage": follows}}
-            made[page] = decode_page(json.dumps(body).encode(), NOW)
+            made[page] = decode_page(msgspec.json.encode(body), NOW)
             if self.beyond == "refused" and page > 1 and not rows:
                 made[page] = LogPage([], 0, "", refusal=SourceFailed("refused"))
         return [(page, made[page]) for page in pages]
