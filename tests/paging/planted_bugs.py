@@ -78,7 +78,7 @@ BUGS = (
     ),
     Bug(
         "until is inclusive (windows)",
-        "app/providers/taktikal/collector.py",
+        "app/providers/taktikal/reader.py",
         "records_of(self._source, process, window.start, window.end, self._latest)",
         "records_of(self._source, process, window.start, window.end + 1, self._latest)",
         "tests/properties/test_readers.py::test_taktikal_gives_every_record_once_in_order",
@@ -99,7 +99,7 @@ BUGS = (
     ),
     Bug(
         "a window leaves its last microsecond to nobody",
-        "app/providers/taktikal/collector.py",
+        "app/providers/taktikal/reader.py",
         "records_of(self._source, process, window.start, window.end, self._latest)",
         "records_of(self._source, process, window.start, window.end - (window.width > 1), self._latest)",
         "tests/properties/test_readers.py::test_taktikal_gives_every_record_once_in_order",

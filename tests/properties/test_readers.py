@@ -21,7 +21,7 @@ from app.providers.subnoto.log_walk import LogRequest
 from app.providers.subnoto.observations import AccountObservations as SubnotoObservations
 from app.providers.subnoto.reader import SubnotoReader
 from app.providers.subnoto.time_index import TimeIndex
-from app.providers.taktikal.client import Filters, TaktikalClient
+from app.providers.taktikal.client import TaktikalClient
 from app.providers.taktikal.observations import AccountObservations as TaktikalFacts
 from app.providers.taktikal.range_loader import RangeLoader
 from app.providers.taktikal.reader import WindowReader
@@ -227,7 +227,7 @@ def test_taktikal_gives_every_record_once_in_order(
         return None
 
     def make(span: ReadRequest, spent: CallBudget) -> Reader:
-        loader = RangeLoader(client, Filters(), facts, spent)
+        loader = RangeLoader(client, {}, facts, spent)
         return WindowReader("s", span, loader, prepare=prepare, max_age=20 * 86_400 * 10**6)
 
     rng = random.Random(seed)
@@ -255,7 +255,7 @@ def test_taktikal_gives_every_record_once_in_order(
         """The same events' ids, from whole logs: what `GET /events/{event_id}` looks at."""
         found: set[str] = set()
         for number in range(5):
-            loader = RangeLoader(client, Filters(), facts, CallBudget())
+            loader = RangeLoader(client, {}, facts, CallBudget())
             records = [
                 record for process in await loader.named([f"sp{number}"]) for record in records_of("s", process)[0]
             ]

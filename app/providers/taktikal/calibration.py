@@ -17,7 +17,7 @@ from app.domain.errors import SourceError
 from app.domain.times import DAY, SECOND
 from app.providers.base import CallBudget, ProbeResult
 from app.providers.http.concurrency import gather_all
-from app.providers.taktikal.client import DateRange, Filters, TaktikalClient
+from app.providers.taktikal.client import DateRange, TaktikalClient
 from app.providers.taktikal.list_reader import ListReader
 from app.providers.taktikal.observations import AccountObservations, Selection, keys_of
 from app.providers.taktikal.record import records_of
@@ -46,7 +46,7 @@ async def calibrate(client: TaktikalClient, within: DateRange, facts: AccountObs
     many processes at a time.
 
     Raises SourceError without a response of the provider."""
-    reader, width = ListReader(client, Filters(), facts, spent), within.end - within.start
+    reader, width = ListReader(client, {}, facts, spent), within.end - within.start
     chosen = await _choose(reader, within)
     if chosen is None:
         facts.found(None, None, width, "no signing process with entries at two different times was found")
@@ -140,13 +140,13 @@ async def probe(
     """Probe with about ten calls, which load up to a thousand processes to measure the largest response."""
     within = DateRange.around(now - max(_DAYS * DAY, max_age), now)
     try:
-        total = await client.total(within, Filters(), spent)
+        total = await client.total(within, {}, spent)
         if total is None and await client.is_older_server(within, spent):
             found = "the older generation: it has no /signing/activity/total, Search or StatusFilter"
             advice = "TAKTIKAL_BASE_URL of a current server, such as https://core.taktikal.com/api"
             return [ProbeResult("server", "failed", found, advice)]
         if total is None:
-            await client.activity(within, Filters(), spent, take=1)
+            await client.activity(within, {}, spent, take=1)
     except SourceError as error:
         return [ProbeResult.of_failure(error, "TAKTIKAL_COMPANY_KEY, TAKTIKAL_API_KEY", "TAKTIKAL_BASE_URL")]
     number, days = "an unknown number of" if total is None else total, (within.end - within.start) // DAY
@@ -193,7 +193,7 @@ async def _take(
     asked = facts.at_most(min(_TAKE, total))
     if asked <= facts.honoured and facts.cap is None:
         return ProbeResult("Take", "ok", f"responses of {facts.honoured} were complete")
-    page, taken = await ListReader(client, Filters(), facts, spent).take(within, asked)
+    page, taken = await ListReader(client, {}, facts, spent).take(within, asked)
     facts.answered(page, taken)
     if page.length < taken:
         facts.cut(page)

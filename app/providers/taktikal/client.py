@@ -57,7 +57,8 @@ class DateRange(msgspec.Struct, frozen=True):
         return cls(first, last) if last - first >= SECOND else None
 
     def parameters(self) -> dict[str, str]:
-        return {"StartDate": _text(self.start), "EndDate": _text(self.end)}
+        dates = {"StartDate": self.start, "EndDate": self.end}
+        return {name: to_datetime(micros).replace(tzinfo=None).isoformat() + "Z" for name, micros in dates.items()}
 
 
 #: More than the error of a server that rounds: SQL Server's `datetime` holds 1/300 s, and the times in the vendor's
@@ -71,10 +72,6 @@ _LATEST = 253_402_128_000 * SECOND  # 9999-12-30, because a server may add a day
 WHOLE = DateRange(_EARLIEST, _LATEST)
 EVER = DateRange(YEAR_ONE, _LATEST)
 NOTHING = DateRange(_EARLIEST, _EARLIEST + SECOND)
-
-
-def _text(micros: int) -> str:
-    return to_datetime(micros).replace(tzinfo=None).isoformat() + "Z"
 
 
 #: The vendor's filters (vendor's page, "Query Parameters") and the gateway's parameters.
@@ -96,13 +93,7 @@ _NO_SUCH_CALL = frozenset({404, 405, 410, 501})
 _NOT_IN_OLDER = frozenset({"Search", "StatusFilter"})  #: filters that a server of the generation without totals ignores
 
 
-class Filters(msgspec.Struct, frozen=True):
-    """The vendor's own filters, by their wire names: the keys of PARAMETERS."""
-
-    values: Mapping[str, str] = msgspec.field(default_factory=dict)
-
-    def replace(self, **values: str) -> Filters:
-        return Filters({**self.values, **values})
+Filters = Mapping[str, str]  #: the vendor's own filters, by their wire names: the keys of PARAMETERS
 
 
 class TakeRefused(SourceFailed):
@@ -149,17 +140,17 @@ class TaktikalClient:
     ) -> Response | None:
         """Return the response, an empty one without a call for totals; None if the provider has no such process or
         flow."""
-        parameters = {**within.parameters(), **paging, **filters.values}
+        parameters = {**within.parameters(), **paging, **filters}
         answer = await self._http.call("GET", path, spent, params=parameters)
         if answer.ok and not is_error(answer.body):
             return answer
         error = decode_error(answer.body)
         # Without a code, the response is not from the API, but from another server at a wrong base URL.
-        if answer.status == 404 and error.code is not None and "ProcessKey" in filters.values:
+        if answer.status == 404 and error.code is not None and "ProcessKey" in filters:
             return None
-        if path is _TOTAL and answer.status in _NO_SUCH_CALL and _NOT_IN_OLDER.isdisjoint(filters.values):
+        if path is _TOTAL and answer.status in _NO_SUCH_CALL and _NOT_IN_OLDER.isdisjoint(filters):
             return msgspec.structs.replace(answer, body=b"")
-        refused = [name for name in filters.values if name.casefold() in error.fields]
+        refused = [name for name in filters if name.casefold() in error.fields]
         if answer.status == 400 and refused and error.fields <= _OF_WHAT_IS_THERE:
             return None
         found = error_for(answer, code=error.code)

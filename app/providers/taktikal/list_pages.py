@@ -156,8 +156,9 @@ class PagedReader(ListReader):
         total = min(max(total, 1), step * _AT_ONCE)  # a total may be far too high
         end = max(await gather_all(fill(skip, min(skip + step, total)) for skip in range(0, total, step)))
         known, old, skip = {key for page in pages for key in keys_of(page)}, 0, end
-        # A response far behind shows whether the server limits or ignores `Skip`, so that the list has no end.
-        while old != _OLD or not await self.is_endless(within):
+        while True:
+            if old == _OLD and await self.is_endless(within):
+                return pages, None  # the server limits or ignores `Skip`
             page = await self._fetch(within, self.most, skip)
             if page.length == 0:
                 return pages, end
@@ -166,7 +167,6 @@ class PagedReader(ListReader):
             skip = end - self._may_end_inside(page, self.most)
             old = old + 1 if keys_of(page) <= known else 0
             known |= keys_of(page)
-        return pages, None
 
     def _may_end_inside(self, page: ActivityPage, take: int) -> bool:
         """Whether a response may be truncated between two items of its last process, which must then begin the next

@@ -115,12 +115,12 @@ class ListReader(msgspec.Struct):
     async def optional(self, kind: str, make: Callable[[Self], Awaitable[T]]) -> T | None:
         """Return the result of optional calls by a copy of this reader; None if they fail. Raises
         SourceUnauthorized."""
-        kinds = (kind, *self.filters.values)  # a server may not support a combination of filters
+        kinds = (kind, *self.filters)  # a server may not support a combination of filters
         return await self.facts.optional.attempt(
             kinds, self.spent, lambda spent: make(msgspec.structs.replace(self, spent=spent))
         )
 
-    async def _after(self, within: DateRange, skip: int, kind: str = "skip", most: int = BEHIND) -> ActivityPage | None:
+    async def after(self, within: DateRange, skip: int, kind: str = "skip", most: int = BEHIND) -> ActivityPage | None:
         """Return the first processes from the `Skip` on, to prove an end; None if the call fails."""
         found = await self.optional(kind, lambda one: one.take(within, most, skip))
         return None if found is None else found[0]
@@ -164,15 +164,15 @@ class ListReader(msgspec.Struct):
         there. `lengths`: those that a right total may have; `pages`: of the list; `known`: its processes; `claimed`: an
         earlier total. If calls fail, only totals show more, and the end is in doubt."""
         facts, length, has_skipped, has_room = self.facts, max(lengths), places <= 1, False
-        if places > 1 and (last := await self._after(within, places - 1)) is not None:
+        if places > 1 and (last := await self.after(within, places - 1)) is not None:
             if last.length > 1 or adds_to(known, last):
                 return max(1, last.length - 1)
             has_skipped = last.length > 0
             has_room = has_skipped and facts.has_room(last, pages)
             if has_room and claimed <= length and facts.has_room(last, pages, _AMPLE):
                 return 0
-        behind = await self._after(within, places, "skip" if places else "again")
-        is_one = "ProcessKey" in self.filters.values and length == 1
+        behind = await self.after(within, places, "skip" if places else "again")
+        is_one = "ProcessKey" in self.filters and length == 1
         if is_one and behind is not None and not behind.length and pages[0].items == 1:
             await self._sample_account(pages[0])
         if behind is None:
@@ -207,7 +207,7 @@ class ListReader(msgspec.Struct):
         is_larger = behind is not None and facts.honoured > length
         lacking = 0 if counted in lengths else int(is_larger) if (counted or 0) < length else (counted or 0) - length
         lacking = lacking if is_withdrawn else max(lacking, (claimed if claim is None else claim) - length)
-        is_cut = counted not in lengths and facts.cut_to(length)
+        is_cut = counted not in lengths and length in facts.cuts
         if not lacking and is_cut and facts.recall("limited pages") is not None:
             return _TRUNCATED
         if not lacking and (counted not in lengths or not has_skipped or is_larger or is_withdrawn):
@@ -221,7 +221,7 @@ class ListReader(msgspec.Struct):
         """Return the number of processes in the longest times without one of the `known`, which are as many as the
         account seems to have: a total and a `Skip` may be limited to as many as a response is truncated to."""
         facts = self.facts
-        if not known or "ProcessKey" in self.filters.values or facts.recall("apart") == length:
+        if not known or "ProcessKey" in self.filters or facts.recall("apart") == length:
             return 0
         times = [ticks // 10 for one in known for ticks in selected_ticks(one, facts.selects)]
         edges = [within.start, *sorted(time for time in times if within.start <= time < within.end), within.end]
@@ -240,7 +240,7 @@ class ListReader(msgspec.Struct):
     async def _sample_account(self, page: ActivityPage) -> None:
         """Read the first responses of the account, unless a longer one than `page` is known, which has a single item of
         a process: where the server truncates by bytes, another item of the process may be cut off."""
-        facts, account = self.facts, msgspec.structs.replace(self, filters=Filters())
+        facts, account = self.facts, msgspec.structs.replace(self, filters={})
         before: ActivityPage | None = None
         skip = 0
         for _ in range(3 if facts.honoured <= 1 and facts.recall("sample") is None else 0):
@@ -264,7 +264,7 @@ class ListReader(msgspec.Struct):
 
     def _is_unavailable(self, kind: str) -> bool:
         """Whether optional calls of a kind failed for now, rather than that the provider refuses them."""
-        failure = self.facts.optional.failure((kind, *self.filters.values))
+        failure = self.facts.optional.failure((kind, *self.filters))
         return isinstance(failure, SourceUnavailable | SourceTimeout)
 
     async def _ends(self, within: DateRange, pages: Sequence[ActivityPage], end: int) -> bool:
@@ -274,22 +274,18 @@ class ListReader(msgspec.Struct):
         rest, _ = await self.take(within, self.most, skip)
         return 0 < await self._places(rest, within) == end - skip
 
-    async def has(self, within: DateRange, places: int = 0) -> bool:
-        """Whether the list contains processes from the `Skip` of `places` on. Raises SourceError."""
-        return (await self.take(within, BEHIND, places))[0].length > 0
-
     async def is_endless(self, within: DateRange) -> bool:
         """Whether a `Skip` after all processes takes no effect, in a list with any."""
         known = self.facts.recall("far skip")
-        if known is None and (far := await self._after(within, _FAR, "far skip", most=1)) is not None:
+        if known is None and (far := await self.after(within, _FAR, "far skip", most=1)) is not None:
             self.facts.remember("far skip", known := far.length)
         return bool(known)
 
     async def _skips(self, skip: int) -> bool:
         """Whether the account's list continues after `skip`: an empty response there is not a limit of `Skip`."""
         if skip > self.facts.longest_skip:
-            account = msgspec.structs.replace(self, filters=Filters())
-            if (found := await account._after(WHOLE, skip, "skip of all")) is not None and found.length:
+            account = msgspec.structs.replace(self, filters={})
+            if (found := await account.after(WHOLE, skip, "skip of all")) is not None and found.length:
                 self.facts.longest_skip = skip
         return skip <= self.facts.longest_skip
 
@@ -300,10 +296,10 @@ class ListReader(msgspec.Struct):
     async def corrected(self, total: int | None) -> int | None:
         """Return a total without the number that the provider counts too many, which is that of an empty range, and
         one less than that of one process. If these differ, totals are wrong, and this is None."""
-        facts, account = self.facts, msgspec.structs.replace(self, filters=Filters())
+        facts, account = self.facts, msgspec.structs.replace(self, filters={})
         if total and facts.total_excess is None:
             if facts.known is None:
-                await account._after(WHOLE, 0, "known")
+                await account.after(WHOLE, 0, "known")
             if facts.known and (alone := await account.one(facts.known).count(facts.ever or WHOLE)) is not None:
                 facts.total_excess = max(0, alone - 1)
                 facts.totals_are_wrong = alone > 1 and await account.count(NOTHING) != alone - 1
@@ -324,7 +320,7 @@ class ListReader(msgspec.Struct):
 
     def one(self, key: str) -> Self:
         """Return a reader of the process with this key."""
-        return msgspec.structs.replace(self, filters=self.filters.replace(ProcessKey=key), effort=Effort())
+        return msgspec.structs.replace(self, filters={**self.filters, "ProcessKey": key}, effort=Effort())
 
     async def take(self, within: DateRange, most: int, skip: int = 0) -> tuple[ActivityPage, int]:
         """Return up to `most` after the first `skip`, and the number requested, which the provider accepts."""
@@ -349,7 +345,8 @@ class ListReader(msgspec.Struct):
             raise
         self.effort.add(keys_of(page))
         self.facts.sample(page)
-        self.doubt_halves([page])
+        if self.facts.truncates:
+            self.doubt_halves([page])
         if page.split is not None and any(process.is_ambiguous for process in page.processes):
             self.doubts.add(TWINS)
         return page

@@ -23,7 +23,6 @@ CALIBRATION = "calibration"  #: a kind of optional calls
 
 _SAMPLES = 100  #: responses
 _SAMPLE = 4  #: sampled processes at either end of a response, and entries at the end of each
-_SPARE = 8  #: a first page reads an eighth more than needed, because another read costs a call
 _LONGEST = 3660 * DAY  #: a longer life of a process is a wrong time
 _YOUNG = 120 * SECOND  #: entries up to this age are remembered, to detect late ones
 
@@ -51,11 +50,9 @@ class AccountObservations(ResponseLimits):
         self.looking = asyncio.Lock()  #: one request at a time determines the above
         self._recent: dict[str, tuple[int, int]] = {}  # values by name, and their times
         self.density: list[int] | None = None  #: a sizer's hint from the last first page without filters
-        #: By order, distances from the beginning of such a page by number of records.
-        self._reach: dict[bool, list[int]] = {}
+        #: By order, distances in µs of such a page's records from its beginning.
+        self.reach: dict[bool, list[int]] = {}
         self._given: set[str] = set()
-        self._looked_at: int | None = None
-        self._looked_into = 0
         self._sampled = 0
         self._time_digits = -1
         self._has_ids = False
@@ -74,7 +71,7 @@ class AccountObservations(ResponseLimits):
         return end < self._clock() - _YOUNG
 
     def remember(self, name: str, value: int) -> None:
-        """Record a number of processes: of the account, with wrong times, or of a list with pages that never end."""
+        """Record a number, such as that of the account's processes, for a short time."""
         self._recent[name] = value, self._clock()
 
     def recall(self, name: str) -> int | None:
@@ -104,12 +101,12 @@ class AccountObservations(ResponseLimits):
         is_known = self.selects == "activity" or None not in (self.selects, self.whole)
         if is_known or self.optional.failure(CALIBRATION) is not None:
             return False
-        return self._looked_at is None or width > self._looked_into or self._clock() - self._looked_at > AGAIN
+        return width > (self.recall("looked into") or 0)
 
     def found(self, selects: Selection | None, whole: bool | None, width: int, how: str) -> None:
         """Record the result for a range of `width` µs; None if inconclusive. It never replaces the operator's
         settings."""
-        self._looked_at, self._looked_into = self._clock(), width
+        self.remember("looked into", width)
         if "range_selects" not in self._given:
             self.selects = selects
             self.note("range_selects", selects or "unknown", how)
@@ -127,16 +124,6 @@ class AccountObservations(ResponseLimits):
             self.whole = whole
             self._given.add("logs")
             self.note("logs", "whole" if whole else "trimmed", "set by the operator")
-
-    def note_reach(self, ascending: bool, reach: list[int]) -> None:
-        """Record the distances, in µs, of a first page's records from its beginning."""
-        longer = self._reach.get(ascending, [])[len(reach) :]
-        self._reach[ascending] = reach + [one for one in longer if one > reach[-1]]
-
-    def reach_of(self, ascending: bool, events: int) -> int | None:
-        """Return the likely extent of such a page for `events` records; None if no page had so many."""
-        reach, place = self._reach.get(ascending, []), events + events // _SPARE
-        return reach[place] + 1 if place < len(reach) else None
 
     def contradicted(self, total: int, length: int) -> None:
         """Record that a total differed from a list with a proven end."""

@@ -12,7 +12,7 @@ from app.domain.errors import SourceFailed
 from app.domain.text import fold
 from app.domain.times import DAY
 from app.providers.http.concurrency import gather_all
-from app.providers.taktikal.client import EVER, WHOLE, DateRange, Filters
+from app.providers.taktikal.client import EVER, WHOLE, DateRange
 from app.providers.taktikal.list_pages import PagedReader
 from app.providers.taktikal.list_reader import JOINED, UNPROVEN, total_of
 from app.providers.taktikal.process_parts import owner_of
@@ -73,13 +73,13 @@ class RangeLoader(PagedReader):
             if is_truncated and (lacking > JOINED or self.facts.is_past(within.end)):
                 self.facts.cut(page)
             is_limited = (is_truncated or take == self.most) and self.facts.recall("limited pages") is None
-            behind = await self._after(within, _FEW * page.length, most=1) if is_limited else None
+            behind = await self.after(within, _FEW * page.length, most=1) if is_limited else None
             return TooMany(page.length + lacking, few=behind is not None and behind.length == 0)
         if total not in (None, page.length, page.items) and await self.count(within) == total:
             self.facts.contradicted(total, page.length)
             if total > page.length:
                 await self.corrected(total)
-        if not self.filters.values:
+        if not self.filters:
             self.facts.reached(page, within.start, within.end)
         self.facts.answered(page, take)
         self.unreadable |= page.unreadable
@@ -146,7 +146,7 @@ class RangeLoader(PagedReader):
 
     def _accepts(self, within: DateRange, kind: str) -> None:
         """Record the longest range, unless the failure of a longer one may be temporary."""
-        if within is EVER or isinstance(self.facts.optional.failure((kind, *self.filters.values)), SourceFailed):
+        if within is EVER or isinstance(self.facts.optional.failure((kind, *self.filters)), SourceFailed):
             self.facts.ever = within
         elif self.facts.ever is None:
             self.doubts.add(UNPROVEN)
@@ -154,32 +154,31 @@ class RangeLoader(PagedReader):
     async def outside(self) -> list[Process]:
         """Return the processes whose creation or last update has an implausible time, such as a default or that of a
         wrong clock, so that the ranges of windows do not select them. Raises SourceError."""
-        facts, account = self.facts, msgspec.structs.replace(self, filters=Filters())
+        facts, account = self.facts, msgspec.structs.replace(self, filters={})
         most, found = _MANY if facts.whole else _NAMED, list[Process]()
         ranges = {"early": DateRange(self.ever.start, EARLIEST), "late": DateRange(facts.latest, self.ever.end)}
         for name, within in ranges.items():
             if (holds := facts.recall(name)) is None:
-                holds = await account.optional(name, partial(RangeLoader.has, within=within))
-                if holds is None:
+                if (some := await account.after(within, 0, name)) is None:
                     self.doubts.add(_MAY_HAVE_WRONG_TIMES)
                     continue
-                facts.remember(name, holds)
-            some = await self.attempt(within, 0) if holds else []
-            if (some.total if isinstance(some, TooMany) else len(some)) > most:
+                facts.remember(name, holds := some.length)
+            loaded = await self.attempt(within, 0) if holds else []
+            if (loaded.total if isinstance(loaded, TooMany) else len(loaded)) > most:
                 self.doubts.add(
                     f"more than {most} envelopes have a time of creation or update before 2000 or in the future:"
                     " their events may be left out"
                 )
             else:
-                found += await self.everything(within) if isinstance(some, TooMany) else some
+                found += await self.everything(within) if isinstance(loaded, TooMany) else loaded
         return found if facts.whole else await self.named([one.key for one in found])
 
     async def name_owner(self, processes: Sequence[Process], within: DateRange, address: str) -> None:
         """Set the owner of the processes that the user with this e-mail address started, if the range does not contain
         their `Created` entry. Raises SourceUnauthorized."""
-        if "User" in self.filters.values or all(owner_of(one.entries) for one in processes):
+        if "User" in self.filters or all(owner_of(one.entries) for one in processes):
             return
-        users = msgspec.structs.replace(self, filters=self.filters.replace(User=address))
+        users = msgspec.structs.replace(self, filters={**self.filters, "User": address})
         started = await users.optional("user", partial(RangeLoader.everything, within=within))
         if started is None:
             self.doubts.add("the provider does not show which envelopes the person started: events may be left out")
@@ -200,7 +199,7 @@ class RangeLoader(PagedReader):
     async def _whole(self, within: DateRange) -> list[Process]:
         found = await self.attempt(within, 0)
         if found == [] and within is WHOLE and self.facts.ever is None and self.facts.selects != "activity":
-            await msgspec.structs.replace(self, filters=Filters()).count_ever()
+            await msgspec.structs.replace(self, filters={}).count_ever()
             return await self._whole(EVER) if self.ever is EVER else []
         return await self.page_through(within, found.total) if isinstance(found, TooMany) else found
 

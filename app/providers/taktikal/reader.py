@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
-from functools import partial
+import asyncio
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from operator import attrgetter, gt, lt
 
 from app.domain.position import Position, first_time
 from app.domain.times import DAY, SECOND
@@ -11,19 +13,27 @@ from app.paging.windows import Window, WindowSizer, next_window
 from app.providers.base import ENOUGH_BYTES, Batch, Hint, ReadRequest, Record
 from app.providers.http.concurrency import gather_all
 from app.providers.taktikal.client import DateRange
-from app.providers.taktikal.collector import Collector
-from app.providers.taktikal.list_reader import Effort
+from app.providers.taktikal.list_reader import UNCOUNTED, Effort
 from app.providers.taktikal.range_loader import RangeLoader, TooMany
+from app.providers.taktikal.record import records_of
 from app.providers.taktikal.wire import Process, merge_processes
 
 _CALLS_PER_BATCH = 3  #: calls after which a batch with records is returned
 _GROWTH = 8  #: of windows without items
 _STEPS = 4  #: widths between an empty window and the rest, counted concurrently
+_SPARE = 8  #: a first page reads an eighth more than needed, because another read costs a call
 _REACH = 2000  #: records of a first page that determine the extent of later ones
 _SHORT = 600 * SECOND  #: a shorter rest is loaded, not counted
 _SMALL = 1000  #: processes of an account that is read at once unless ranges select by activity
 _SMALL_CALLS = 20  #: responses
 _FEW = 64  #: processes that cost less at once than by windows, whose ranges overlap
+
+#: A position counts entries of one time without ids, or follows an id: if they change, it is another place.
+_CHANGED = (
+    "the log of an envelope changed at the time of the last page's last event: events of this time may be left out, or"
+    " be there twice"
+)
+_ENTRIES_AT_ONCE = 256  #: entries that become records before other requests are served: 3 ms
 
 
 def _ladder(first: int, last: int) -> list[int]:
@@ -34,36 +44,68 @@ def _ladder(first: int, last: int) -> list[int]:
     return [*(int(first * factor**step) for step in range(1, steps + 1)), last]
 
 
-async def _load_all(loader: RangeLoader, total: int | None, most: int) -> Sequence[Process] | TooMany:
-    """Return all processes that the filters select, `total` of them, if they are at most `most`."""
-    found: Sequence[Process] | TooMany = TooMany(total or 0)
-    if (total or 0) <= loader.most:
-        found = await loader.attempt(loader.ever, total or most, total)
-    if isinstance(found, TooMany) and found.total <= most:
-        return await loader.everything(loader.ever)
-    return found
+class _Reader:
+    """Convert processes to the records of a window, in reading order, for one request."""
 
+    def __init__(self, source: str, span: ReadRequest, loader: RangeLoader) -> None:
+        self._source, self._span, self._loader, self._position = source, span, loader, span.position
+        self._ascending, self._facts = span.query.ascending, loader.facts
+        self._is_beyond = gt if self._ascending else lt  # instead of is_beyond, for each record
+        self._latest = loader.facts.latest
+        self._any_readable = False
+        #: The last record of the page before, if it is of this source and not yet found again.
+        self._sought = self._position if len(self._position) > 1 and self._position[1] == source else None
 
-class ProcessReader:
-    """Read all events of one process by each spelling of its key, with a call for each; with a key, dates need no
-    trust. If the server distinguishes the spellings, they are two processes."""
+    async def collect(self, processes: Iterable[Process], window: Window) -> list[Record]:
+        """Return the records of the window. Serves other requests in between."""
+        is_beyond, position = self._is_beyond, self._position
+        sought, found, entries = self._sought, list[Record](), 0
+        is_sought = sought is not None and window.start <= sought[0] < window.end
+        for process in processes:
+            entries += len(process.entries)
+            if entries >= _ENTRIES_AT_ONCE:
+                entries = 0
+                await asyncio.sleep(0)
+            records, bad = records_of(self._source, process, window.start, window.end, self._latest)
+            if bad:
+                self._loader.unreadable |= Counter({f"entries of {process.key}": bad})
+            self._any_readable = self._any_readable or bad < len(process.entries)
+            if is_sought and sought is not None and process.key == sought[3]:
+                is_sought, self._sought = False, None
+                if all(one.key != sought for one in records):
+                    self._loader.doubts.add(_CHANGED)
+            found += [one for one in records if is_beyond(one.key, position)]
+        found.sort(key=attrgetter("key"), reverse=not self._ascending)
+        return found
 
-    def __init__(self, source: str, span: ReadRequest, loader: RangeLoader, keys: Sequence[str]) -> None:
-        self._span, self._loader, self._keys = span, loader, keys
-        self._collector = Collector(source, span, loader)
-
-    async def read(self, want: int, max_calls: int) -> Batch:
-        processes = await self._loader.named(self._keys)
-        window = Window(self._span.since, self._span.until)
-        records = await self._collector.records(processes, window)
-        complete_until = window.end if self._span.query.ascending else window.start
-        return self._collector.batch(records, complete_until, True)
+    def batch(self, records: list[Record], complete_until: int, ended: bool, assumption: str | None = None) -> Batch:
+        """Return a batch with the unreadable items and entries so far, and reasons why it may lack events."""
+        doubts = self._loader.doubts
+        reason = "; ".join(filter(None, (assumption, *sorted(doubts)))) or None
+        unproven, assumes = doubts - {UNCOUNTED} != set(), assumption is not None or UNCOUNTED in doubts
+        return Batch(
+            records, complete_until, ended, self._loader.unreadable, reason, self._any_readable, unproven, assumes
+        )
 
     def hint(self, position: Position) -> Hint:
         return None
 
 
-class WindowReader:
+class ProcessReader(_Reader):
+    """Read all events of one process by each spelling of its key, with a call for each; with a key, dates need no
+    trust. If the server distinguishes the spellings, they are two processes."""
+
+    def __init__(self, source: str, span: ReadRequest, loader: RangeLoader, keys: Sequence[str]) -> None:
+        super().__init__(source, span, loader)
+        self._keys = keys
+
+    async def read(self, want: int, max_calls: int) -> Batch:
+        processes = await self._loader.named(self._keys)
+        window = Window(self._span.since, self._span.until)
+        return self.batch(await self.collect(processes, window), window.start, True)
+
+
+class WindowReader(_Reader):
     """Read time windows sequentially. `prepare` determines what ranges select, if unknown. If ranges do not select by
     activity, `max_age` in µs is the longest time between a process's creation and its events: an assumption unless
     `is_age_set`.
@@ -80,17 +122,14 @@ class WindowReader:
         max_age: int,
         is_age_set: bool = True,
     ) -> None:
-        self._span, self._loader, self._prepare = span, loader, prepare
-        self._max_age, self._is_age_set = max_age, is_age_set
-        self._ascending = span.query.ascending
-        self._collector = Collector(source, span, loader)
-        self._facts = loader.facts
+        super().__init__(source, span, loader)
+        self._prepare, self._max_age, self._is_age_set = prepare, max_age, is_age_set
         # Only unfiltered first pages share the density: filters may reveal secrets, and the newest part of a log may
         # be sparser than the rest.
-        self._shared = not loader.filters.values and len(span.position) == 1 and span.hint is None
+        self._shared = not loader.filters and len(span.position) == 1 and span.hint is None
         self._sizer = WindowSizer(self._facts.density if self._shared else span.hint)
         self._times: list[int] = []  # of the records so far, for later pages
-        self._crowded: tuple[int, int] | None = None  # far edge of a window with too many items, and their number
+        self._crowded: tuple[int, int] | None = None  # width of a window with too many items, and their number
         self._measure = False  # whether to count before loading, because the known density was wrong
         self._empty = 0  # width of the last window, if it was empty
         self._counts_none = False  # whether the next window's count is zero
@@ -99,8 +138,7 @@ class WindowReader:
         self._is_large = False  # whether the filters select too many processes to load all
         self._most: int | None = None  # their number, if one response may contain them
         self._outside: Sequence[Process] | None = None  # those with a time that no window's range contains
-        self._reason: str | None = None
-        self._assumes_age = False  # whether events of older envelopes may be left out
+        self._assumption: str | None = None  # why events of older envelopes may be left out
         start = first_time(span.position, self._ascending)
         self._frontier = self._begin = start if self._ascending else start + 1
         self._stop = span.until if self._ascending else span.since
@@ -120,7 +158,7 @@ class WindowReader:
                 records += await self._by_activity(want - len(records))
             else:
                 records += await self._by_age()
-        return self._collector.batch(records, self._frontier, self._ended, self._reason, self._assumes_age)
+        return self.batch(records, self._frontier, self._ended, self._assumption)
 
     @property
     def _ended(self) -> bool:
@@ -137,25 +175,20 @@ class WindowReader:
                 self._facts.contradicted(0, found.total)
             if window.width > SECOND and not found.few:
                 self._sizer.counted(window.width, found.total)
-                self._crowded, self._measure = (self._far_edge(window), found.total), True
+                self._crowded, self._measure = (window.width, found.total), True
                 return []
-            # All at once, if possible: a server may not apply `Skip`.
-            all_at_once = take < found.total <= self._loader.most
-            again = await self._loader.attempt(within, found.total) if all_at_once else found
-            paged = await self._paged(window, within, again) if isinstance(again, TooMany) else again
-            if paged is None:
+            if take < found.total <= self._loader.most:
+                # All at once, if possible: a server may not apply `Skip`.
+                found = await self._loader.attempt(within, found.total)
+        if isinstance(found, TooMany):
+            several = self._loader.page_through if window.width <= SECOND else self._loader.try_pages
+            paged = await several(within, found.total)
+            if paged is None:  # narrower windows may show more
+                self._crowded, self._measure = (window.width, found.total), True
                 return []
             found = paged
         self._measure, self._crowded = not found, None
         return await self._pass(window, found, within)
-
-    async def _paged(self, window: Window, within: DateRange, many: TooMany) -> list[Process] | None:
-        """Return the processes of several responses; None if narrower windows may show more."""
-        if window.width <= SECOND:
-            return await self._loader.page_through(within, many.total)
-        if (paged := await self._loader.try_pages(within, many.total)) is None:
-            self._crowded, self._measure = (self._far_edge(window), many.total), True
-        return paged
 
     async def _choose_window(self, target: int, want: int) -> tuple[Window, int]:
         """Return the next window, and the number of processes to request. The known density or a count determines the
@@ -163,8 +196,9 @@ class WindowReader:
         rest, self._counts_none, self._count = abs(self._stop - self._frontier), False, None
         fits = self._sizer.knows_density and self._crowded is None and self._sizer.width(target) >= rest
         if fits or (self._sizer.knows_density and not self._measure):
-            reach = self._facts.reach_of(self._ascending, want) if self._shared and not self._times else None
-            return self._next(reach or self._sizer.width(target)), 4 * target
+            reach = self._facts.reach.get(self._ascending, []) if self._shared and not self._times else []
+            place = want + want // _SPARE
+            return self._next(reach[place] + 1 if place < len(reach) else self._sizer.width(target)), 4 * target
         if self._crowded is None and rest <= _SHORT:
             return self._next(rest), 4 * target
         return await self._count_widths(target, rest)
@@ -178,7 +212,7 @@ class WindowReader:
         fits = min(2 * target, max(1, self._loader.most - 1))
         widths = _ladder(self._empty, rest) if self._sizer.knows_density else [rest]
         if self._crowded is not None:
-            high, items = abs(self._crowded[0] - self._frontier), self._crowded[1]
+            high, items = self._crowded
             widths = [min(high // 2, high * target // items)]
             if self._facts.totals_contradicted:
                 return self._next(widths[0]), 4 * target
@@ -234,11 +268,9 @@ class WindowReader:
         if facts.longest_life > age:
             return []  # read the window again
         if is_older:
-            self._assumes_age = True
-            self._reason = f"an envelope lived {age // DAY} days: set TAKTIKAL_MAX_ENVELOPE_AGE to at least that"
+            self._assumption = f"an envelope lived {age // DAY} days: set TAKTIKAL_MAX_ENVELOPE_AGE to at least that"
         elif not self._is_age_set and (selects != "last_update" or facts.is_past(within.end)):
-            self._assumes_age = True
-            self._reason = (
+            self._assumption = (
                 "date ranges do not select by activity, and the account is too large to read at once: events more than"
                 f" {age // DAY} days after the creation or before the last update of their envelope may be left out;"
                 " set TAKTIKAL_MAX_ENVELOPE_AGE to the age that envelopes reach"
@@ -254,12 +286,21 @@ class WindowReader:
         loader, facts = self._loader, self._facts
         if self._is_large:
             return None
-        unfiltered, most = not loader.filters.values, min(_SMALL, facts.fitting, max(_FEW, _SMALL_CALLS * loader.most))
+        unfiltered, most = not loader.filters, min(_SMALL, facts.fitting, max(_FEW, _SMALL_CALLS * loader.most))
         total = facts.recall("size") if unfiltered and facts.ever else None
         if total is None:
             total = await loader.count_ever()
+
+        async def load(loader: RangeLoader) -> Sequence[Process] | TooMany:
+            found: Sequence[Process] | TooMany = TooMany(total or 0)
+            if (total or 0) <= loader.most:
+                found = await loader.attempt(loader.ever, total or most, total)
+            if isinstance(found, TooMany) and found.total <= most:
+                return await loader.everything(loader.ever)
+            return found
+
         if total is None or total <= most:
-            found = await loader.optional("all", partial(_load_all, total=total, most=most))
+            found = await loader.optional("all", load)
             if found is not None and not isinstance(found, TooMany):
                 if unfiltered:
                     facts.remember("size", len(found))
@@ -271,23 +312,22 @@ class WindowReader:
             facts.remember("size", total or _SMALL + 1)
         return None
 
-    def _far_edge(self, window: Window) -> int:
-        return window.end if self._ascending else window.start
-
     def _next(self, width: int) -> Window:
         return next_window(self._frontier, self._stop, width, ascending=self._ascending)
 
     async def _pass(self, window: Window, processes: Sequence[Process], within: DateRange) -> list[Record]:
         if (person := self._span.query.person) is not None and "@" in person:
             await self._loader.name_owner(processes, within, person)
-        records = await self._collector.records(processes, window)
+        records = await self.collect(processes, window)
         self._sizer.read(window.width, len(processes), len(records))
         self._empty = 0 if processes else window.width
         if self._shared and records and len(self._times) < _REACH and self._facts.selects == "activity":
             self._facts.density = self._sizer.hint()
             self._times += [record.key[0] for record in records]
-            self._facts.note_reach(self._ascending, [abs(time - self._begin) for time in self._times])
-        self._frontier = self._far_edge(window)
+            reach = [abs(time - self._begin) for time in self._times]
+            longer = self._facts.reach.get(self._ascending, [])[len(reach) :]
+            self._facts.reach[self._ascending] = reach + [one for one in longer if one > reach[-1]]
+        self._frontier = window.end if self._ascending else window.start
         return records
 
     def hint(self, position: Position) -> Hint:

@@ -105,10 +105,6 @@ class ResponseLimits(Observations):
             self.note("take_cap", self.cap, how)
         self._cut = length, now
 
-    def cut_to(self, length: int) -> bool:
-        """Whether a response was truncated to this length."""
-        return length in self.cuts
-
     def refuse(self, take: int) -> None:
         """Record that a `take` above one was refused as too many."""
         self._refused = take // 2 if self._refused is None else min(self._refused, take // 2)

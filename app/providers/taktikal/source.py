@@ -82,18 +82,15 @@ class TaktikalSource:
         return [f"{CATEGORY}/{keys[0]}" for keys in _spellings(query)] or [CATEGORY]
 
     def reader(self, stream: str, span: ReadRequest, spent: CallBudget) -> Reader:
-        filters = self._native_filters(span.query)
+        loader = RangeLoader(self._client, self._native_filters(span.query), self._facts, spent)
         if stream != CATEGORY:
             keys = next(keys for keys in _spellings(span.query) if stream == f"{CATEGORY}/{keys[0]}")
-            return ProcessReader(self.name, span, self._loader(filters, spent), keys)
+            return ProcessReader(self.name, span, loader, keys)
         within = DateRange.around(span.since - self._max_age, span.until)
-        prepare, loader = partial(self._find_out, within, spent), self._loader(filters, spent)
+        prepare = partial(self._find_out, within, spent)
         return WindowReader(
             self.name, span, loader, prepare=prepare, max_age=self._max_age, is_age_set=self._is_age_set
         )
-
-    def _loader(self, filters: Filters, spent: CallBudget) -> RangeLoader:
-        return RangeLoader(self._client, filters, self._facts, spent)
 
     def _native_filters(self, query: Query) -> Filters:
         """Return all filters except `envelope_id`, of which a call takes one."""
@@ -101,7 +98,7 @@ class TaktikalSource:
         values = {name: value for name, value in given if value is not None}
         if "StatusFilter" in values:
             values["StatusFilter"] = _STATUS[values["StatusFilter"]]
-        return Filters(values)
+        return values
 
     async def _find_out(self, within: DateRange, spent: CallBudget) -> None:
         """Determine what date ranges select, unless known or attempted lately; one request at a time."""
@@ -126,7 +123,7 @@ class TaktikalSource:
             return Total(0, "envelopes", "gte")
         if not self.streams(query):
             return Total(0, "envelopes", "eq")
-        loader = self._loader(self._native_filters(query), spent)
+        loader = RangeLoader(self._client, self._native_filters(query), self._facts, spent)
         outside, inside = DateRange.around(since, until), DateRange.inside(since, until)
         if query.envelope_id:
             # The vendor does not document dates with a key; irrelevant if the window contains all.
@@ -151,7 +148,7 @@ class TaktikalSource:
         found = read_locator(locator)
         if found is None:
             return []
-        loader, latest = self._loader(Filters(), spent), self._facts.latest
+        loader, latest = RangeLoader(self._client, {}, self._facts, spent), self._facts.latest
         processes = await loader.named([found.process])
         records = [record for process in processes for record in records_of(self.name, process, latest=latest)[0]]
         if loader.doubts and all((one.ticks, one.identity) != (found.ticks, found.entry) for one in records):

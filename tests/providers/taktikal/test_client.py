@@ -11,7 +11,7 @@ from app.domain.errors import SourceFailed
 from app.domain.times import SECOND, parse_rfc3339
 from app.providers.base import CallBudget, CommonSettings
 from app.providers.http.client import ProviderHttp
-from app.providers.taktikal.client import WHOLE, DateRange, Filters, TaktikalClient
+from app.providers.taktikal.client import WHOLE, DateRange, TaktikalClient
 from sandbox.taktikal import Emulator, EmulatorOptions
 from tests.providers import inside
 from tests.providers.http.httpx_transport import HttpxTransport
@@ -35,8 +35,8 @@ async def test_every_parameter_of_the_vendors_page(emulator: Emulator, client: T
         "User": "a b@example.com", "ProcessKey": "sp?&=1", "FlowType": "DropAndSign", "FlowKey": "3fc7848d338a",
         "Search": "ö +1", "StatusFilter": "InActive",
     }  # fmt: skip
-    await client.activity(within, Filters(values), CallBudget(), take=25, skip=50)
-    await client.total(within, Filters(values), CallBudget())
+    await client.activity(within, values, CallBudget(), take=25, skip=50)
+    await client.total(within, values, CallBudget())
     first, second = emulator.calls.calls
     dates = {"StartDate": "2026-04-30T23:59:59.990000Z", "EndDate": "2026-05-02T00:00:01Z"}
     assert first.path == "/api/signing/activity"
@@ -49,8 +49,8 @@ async def test_every_parameter_of_the_vendors_page(emulator: Emulator, client: T
 
 async def test_calls_and_records_are_counted(emulator: Emulator, client: TaktikalClient) -> None:
     spent = CallBudget()
-    page = await client.activity(WHOLE, Filters(), spent, take=7)
-    total = await client.total(WHOLE, Filters(), spent)
+    page = await client.activity(WHOLE, {}, spent, take=7)
+    total = await client.total(WHOLE, {}, spent)
     assert (page.length, spent.records, spent.calls) == (7, 7, 2)
     assert total == emulator.history.size()[0]
     assert spent.as_of == inside.NOW_MICROS
@@ -60,7 +60,7 @@ async def test_the_vendors_code_is_passed_on_but_not_its_sentences(emulator: Emu
     body = b'{"responseStatus": {"errorCode": "Odd", "message": "secret person 999999-1234"}}'
     emulator.faults.answer(400, body=body)
     with pytest.raises(SourceFailed, match="Odd") as error:
-        await client.activity(WHOLE, Filters(), CallBudget(), take=1)
+        await client.activity(WHOLE, {}, CallBudget(), take=1)
     assert "999999" not in error.value.detail
 
 
@@ -71,7 +71,7 @@ async def test_an_error_with_a_status_of_success_keeps_its_code(
 ) -> None:
     body = json.dumps({name: {"errorCode": "SqlException", "message": "secret"}}).encode()
     emulator.faults.answer(status, times=2, body=body)
-    for call in (client.activity(WHOLE, Filters(), CallBudget(), take=5), client.total(WHOLE, Filters(), CallBudget())):
+    for call in (client.activity(WHOLE, {}, CallBudget(), take=5), client.total(WHOLE, {}, CallBudget())):
         with pytest.raises(SourceFailed, match="SqlException") as found:
             await call
         assert "secret" not in found.value.detail
@@ -82,23 +82,23 @@ async def test_an_empty_answer_holds_nothing(
     emulator: Emulator, client: TaktikalClient, status: int, body: bytes
 ) -> None:
     emulator.faults.answer(status, body=body, path="/total")
-    assert await client.total(WHOLE, Filters(), CallBudget()) is None
+    assert await client.total(WHOLE, {}, CallBudget()) is None
     if body != b"{}":
         emulator.faults.answer(status, body=body)
-        assert (await client.activity(WHOLE, Filters(), CallBudget(), take=5)).length == 0
+        assert (await client.activity(WHOLE, {}, CallBudget(), take=5)).length == 0
 
 
 @pytest.mark.parametrize("status", [404, 405, 410, 501])
 async def test_a_server_without_totals(emulator: Emulator, client: TaktikalClient, status: int) -> None:
     emulator.faults.answer(status, times=3, path="/total")
-    assert await client.total(WHOLE, Filters(), CallBudget()) is None
+    assert await client.total(WHOLE, {}, CallBudget()) is None
     for name in ("Search", "StatusFilter"):  # ignored by the generation without totals
         with pytest.raises(SourceFailed):
-            await client.total(WHOLE, Filters({name: "x"}), CallBudget())
+            await client.total(WHOLE, {name: "x"}, CallBudget())
 
 
 async def test_a_value_outside_the_vendors_list_matches_nothing(emulator: Emulator, client: TaktikalClient) -> None:
-    filters = Filters({"FlowType": "NoSuchFlow"})
+    filters = {"FlowType": "NoSuchFlow"}
     assert (await client.activity(WHOLE, filters, CallBudget(), take=5)).length == 0
     assert await client.total(WHOLE, filters, CallBudget()) == 0
     body = b'{"responseStatus": {"errorCode": "X", "errors": [{"fieldName": "StartDate"}]}}'
@@ -114,7 +114,7 @@ async def test_a_refused_value_that_names_nothing_is_a_failure(
     """Found here: it was an empty answer, and complete."""
     error = {"fieldName": field, "message": "'secret' is too short"}
     body = {"responseStatus": {"errorCode": "MinimumLength", "errors": [error, {"fieldName": "FlowType"}]}}
-    filters = Filters({"FlowType": "x", "Search": "secret", "User": "secret", "StatusFilter": "secret"})
+    filters = {"FlowType": "x", "Search": "secret", "User": "secret", "StatusFilter": "secret"}
     emulator.faults.answer(400, body=json.dumps(body).encode())
     with pytest.raises(SourceFailed, match=rf"\(MinimumLength\): .* flow_type, {named}$") as refused:
         await client.activity(WHOLE, filters, CallBudget(), take=5)
@@ -124,11 +124,11 @@ async def test_a_refused_value_that_names_nothing_is_a_failure(
 async def test_a_process_that_is_not_there_is_no_error(emulator: Emulator, client: TaktikalClient) -> None:
     body, spent = b'{"ResponseStatus": {"ErrorCode": "NotFound"}}', CallBudget()
     emulator.faults.answer(404, body=body)
-    assert (await client.activity(WHOLE, Filters({"ProcessKey": "sp0"}), spent, take=5)).length == 0
+    assert (await client.activity(WHOLE, {"ProcessKey": "sp0"}, spent, take=5)).length == 0
     assert spent.as_of == inside.NOW_MICROS
     emulator.faults.answer(404, body=body)
     with pytest.raises(SourceFailed):
-        await client.activity(WHOLE, Filters(), CallBudget(), take=5)
+        await client.activity(WHOLE, {}, CallBudget(), take=5)
 
 
 async def test_a_wrong_base_url_is_no_process_that_is_not_there(emulator: Emulator) -> None:
@@ -136,7 +136,7 @@ async def test_a_wrong_base_url_is_no_process_that_is_not_there(emulator: Emulat
     transport = HttpxTransport(httpx.ASGITransport(app=emulator.app), CommonSettings())
     http = ProviderHttp("http://emulator/wrong", CommonSettings(), name="s", transport=transport, auth=keys)
     with pytest.raises(SourceFailed, match="404"):
-        await TaktikalClient(http).activity(WHOLE, Filters({"ProcessKey": "sp0"}), CallBudget(), take=5)
+        await TaktikalClient(http).activity(WHOLE, {"ProcessKey": "sp0"}, CallBudget(), take=5)
 
 
 @pytest.mark.parametrize(

@@ -36,7 +36,7 @@ def company(count: int, apart: int = 0, **options: Any) -> Emulator:
 def loader(emulator: Emulator, selects: Any = "activity", whole: bool | None = None) -> RangeLoader:
     facts = AccountObservations(lambda: inside.NOW_MICROS)
     facts.set(selects, whole)
-    return RangeLoader(TaktikalClient(inside.taktikal(emulator)), Filters(), facts, CallBudget())
+    return RangeLoader(TaktikalClient(inside.taktikal(emulator)), {}, facts, CallBudget())
 
 
 @pytest.mark.parametrize("times", [1.1, 3, 10])
@@ -49,7 +49,7 @@ async def test_a_list_that_is_larger_than_a_response_may_be_is_read_in_parts(tim
     whole = await loader(emulator)._fetch(WHOLE, count)
     emulator.calls.reset()
     http = inside.taktikal(emulator, max_answer_bytes=int(whole.size / times))
-    parts = RangeLoader(TaktikalClient(http), Filters(), facts, CallBudget())
+    parts = RangeLoader(TaktikalClient(http), {}, facts, CallBudget())
     assert len(keys(await parts.everything(WHOLE))) == count
     assert emulator.calls.total <= 300
 
@@ -110,7 +110,7 @@ async def test_one_inconsistent_answer_teaches_nothing_and_two_only_for_minutes(
     emulator, now = company(30), inside.NOW_MICROS
     facts = AccountObservations(lambda: now)
     facts.set("activity", True)
-    found = RangeLoader(TaktikalClient(inside.taktikal(emulator)), Filters(), facts, CallBudget())
+    found = RangeLoader(TaktikalClient(inside.taktikal(emulator)), {}, facts, CallBudget())
     for most in (10_000, 1):
         emulator.faults.answer(200, body=b'[{"processKey": "sp000"}]', path="/signing/activity")
         assert isinstance(await found.attempt(WHOLE, 30), TooMany)
@@ -574,18 +574,18 @@ class InItems:
         return {"status": "Reminder", "createdAt": f"2026-05-30T00:00:{second:02}Z"}
 
     async def activity(self, within: Any, filters: Filters, spent: Any, *, take: int, skip: int = 0) -> ActivityPage:
-        key = filters.values.get("ProcessKey")
+        key = filters.get("ProcessKey")
         units = [unit for unit in self._units if key in (None, unit[0]["processKey"])][skip : skip + take]
         return decode_activity(msgspec.json.encode([item for unit in units for item in unit][: self._cut]))
 
     async def total(self, within: Any, filters: Filters, spent: Any) -> int:
-        return 1 if filters.values else len(self._keys)
+        return 1 if filters else len(self._keys)
 
 
 async def entries_and_doubts(server: Any) -> tuple[list[int], set[str]]:
     facts = AccountObservations(lambda: inside.NOW_MICROS)
     facts.set("creation", False)
-    found = RangeLoader(server, Filters(), facts, CallBudget())
+    found = RangeLoader(server, {}, facts, CallBudget())
     return [len(process.entries) for process in await found.everything(WHOLE)], found.doubts
 
 

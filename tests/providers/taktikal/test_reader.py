@@ -10,8 +10,7 @@ from app.domain.times import DAY, SECOND
 from app.paging.windows import Window
 from app.providers.base import Batch, CallBudget, ReadRequest
 from app.providers.http.response import Response
-from app.providers.taktikal.client import DateRange, Filters, TaktikalClient
-from app.providers.taktikal.collector import Collector
+from app.providers.taktikal.client import DateRange, TaktikalClient
 from app.providers.taktikal.observations import AccountObservations
 from app.providers.taktikal.range_loader import RangeLoader
 from app.providers.taktikal.reader import ProcessReader, WindowReader
@@ -32,7 +31,7 @@ def emulator_of(*moments: int, **options: Any) -> Emulator:
 def reader(emulator: Emulator, since: int, until: int, order: Any, selects: Any) -> WindowReader:
     facts = AccountObservations(lambda: inside.NOW_MICROS)
     facts.set(selects, None)
-    loader = RangeLoader(TaktikalClient(inside.taktikal(emulator)), Filters(), facts, CallBudget())
+    loader = RangeLoader(TaktikalClient(inside.taktikal(emulator)), {}, facts, CallBudget())
     span = ReadRequest(Query(order=order), since, until, (since,) if order == "asc" else (until,))
 
     async def prepare() -> None:
@@ -200,13 +199,13 @@ async def test_wrong_times_of_creation_or_update_hide_nothing_in_a_large_account
     facts.set(selects, logs == "whole")
     for calls in (20, 6):  # without those by keys, of which a trimmed log needs one for each process
         emulator.calls.reset()
-        loader = RangeLoader(TaktikalClient(inside.taktikal(emulator)), Filters(), facts, CallBudget())
+        loader = RangeLoader(TaktikalClient(inside.taktikal(emulator)), {}, facts, CallBudget())
         span = ReadRequest(Query(), BASE, inside.NOW_MICROS, (inside.NOW_MICROS,))
         batch = await WindowReader("s", span, loader, prepare=nothing, max_age=120 * DAY).read(50, 64)
         assert [record.key[0] for record in batch.records] == moments[::-1]
         assert sum("ProcessKey" not in call.params for call in emulator.calls.calls) <= calls
         assert batch.reason is None
-    loader = RangeLoader(TaktikalClient(inside.taktikal(emulator)), Filters(), facts, CallBudget())
+    loader = RangeLoader(TaktikalClient(inside.taktikal(emulator)), {}, facts, CallBudget())
     loader.facts = AccountObservations(lambda: inside.NOW_MICROS)
     assert [process.key for process in await loader.named(["sp003"])] == ["sp003"]
 
@@ -223,7 +222,7 @@ async def test_one_process_by_its_key() -> None:
     emulator = emulator_of(*range(BASE, BASE + 12), key_dates="honoured", logs="trimmed")
     client = TaktikalClient(inside.taktikal(emulator))
     spent = CallBudget()
-    loader = RangeLoader(client, Filters(), AccountObservations(lambda: inside.NOW_MICROS), spent)
+    loader = RangeLoader(client, {}, AccountObservations(lambda: inside.NOW_MICROS), spent)
     span = ReadRequest(Query(), BASE, BASE + 2, (BASE + 2,))
     batch = await ProcessReader("s", span, loader, ["sp001"]).read(1, 1)
     assert [record.key[0] for record in batch.records] == [BASE + 1]
@@ -275,7 +274,7 @@ class FirstPages:
 
     async def page(self, until: int, limit: int) -> int:
         """Returns the rounds of calls that it took."""
-        loader = RangeLoader(TaktikalClient(self.http), Filters(), self.facts, CallBudget())
+        loader = RangeLoader(TaktikalClient(self.http), {}, self.facts, CallBudget())
         span = ReadRequest(Query(), until - 30 * DAY, until, (until,))
         found = WindowReader("s", span, loader, prepare=nothing, max_age=DAY)
         records = self.transport.rounds = 0
@@ -352,12 +351,12 @@ async def test_a_log_that_changes_where_a_page_ended_is_a_reason(ids: bool, orde
             changed[-1]["id"] = 9
         span = ReadRequest(Query(order=order), 0, inside.NOW_MICROS, last.key)
         facts = AccountObservations(lambda: inside.NOW_MICROS)
-        loader = RangeLoader(TaktikalClient(inside.taktikal(emulator_of())), Filters(), facts, CallBudget())
-        collector = Collector("s", span, loader)
-        records = await collector.records(
+        loader = RangeLoader(TaktikalClient(inside.taktikal(emulator_of())), {}, facts, CallBudget())
+        found = ProcessReader("s", span, loader, ["sp1"])
+        records = await found.collect(
             [process_of({"processKey": "sp1", "activityLog": changed})], Window(0, inside.NOW_MICROS)
         )
-        assert (collector.batch(records, 0, True).reason is not None) == is_named
+        assert (found.batch(records, 0, True).reason is not None) == is_named
 
 
 def key_of(record: TaktikalRecord) -> Any:
