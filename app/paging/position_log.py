@@ -147,6 +147,9 @@ class PositionLog(Generic[R]):
 
     def _holds(self, page: int, rows: Sequence[R]) -> bool:
         """Whether `rows` begin with the known rows of a page: others may have been added."""
+        first = self.rows.get((page - 1) * self.size)
+        if not rows or (first is not None and not first.same_as(rows[0])):
+            return False  # nearly always
         known = self.rows_of(page)
         return 0 < len(known) <= len(rows) and all(row.same_as(own) for row, own in zip(known, rows, strict=False))
 

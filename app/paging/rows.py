@@ -121,8 +121,8 @@ class HeldRows(Generic[R]):
                 v = self._last[-1] if self._last else max(self.peak, self.given)
             else:
                 self._last.append(v)
-                if len(self._last) > self._support:
-                    self.peak = max(self.peak, self._last.popleft())
+                if len(self._last) > self._support and (oldest := self._last.popleft()) > self.peak:
+                    self.peak = oldest
             if self.given <= v < self._stop:
                 self._rows.append((v, x, row))
         # Each x is unique, so that rows themselves are never compared.

@@ -58,7 +58,7 @@ class _Log:
         for at, time in [*before, *times, *after]:
             if time < newest - skew:
                 self.strays[at] = time
-            newest = max(newest, time)
+            newest = time if time > newest else newest
         for at in list(self.strays)[:-_MOST_STRAYS]:
             del self.strays[at]
 

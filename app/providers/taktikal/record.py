@@ -62,10 +62,11 @@ class TaktikalRecord(msgspec.Struct, gc=False):
         entry, common = self.entry, self.common
         if not common.is_ready:
             common.prepare()
-        status, shortest = entry.status or "", common.shortest
-        if len(status) >= shortest or not status.isascii():
-            status = common.hide(status)
-        meaning, description = meaning_of(status), entry.description or None
+        status, description, shortest = entry.status or "", entry.description or None, common.shortest
+        meaning = meaning_of(status)
+        if meaning.type == "unknown" or len(status) >= shortest:
+            status = common.hidden(status) or ""
+            meaning = meaning_of(status)
         keys = (entry.created_by, entry.signee_key, entry.flow_key, entry.sequence_key)
         actor, envelope, recipient = common.named.get(keys) or common.name(keys, entry)
         delivery = meaning.delivery
@@ -74,8 +75,8 @@ class TaktikalRecord(msgspec.Struct, gc=False):
                 delivery = delivery_of(description, meaning.purpose)
             description = common.descriptions.get(description) or common.hide(description)
         identity = None if entry.id is None or entry.id is UNSET else str(entry.id)
-        if identity is not None and (len(identity) >= shortest or not identity.isascii()):
-            identity = common.hide(identity)
+        if identity is not None and (type(entry.id) is not int or len(identity) >= shortest):
+            identity = common.hidden(identity)
         # By position, because names take three times as long.
         return Event(
             common.ids.encode(pack((self.ticks, self.identity))[1:])
@@ -87,7 +88,7 @@ class TaktikalRecord(msgspec.Struct, gc=False):
             CATEGORY,
             meaning.outcome,
             status,
-            identity or None,
+            identity,
             f"{entry.created_at[:26]}Z" if common.has_net_times else format_micros(self.key[0]),  # type: ignore[index]
             description,
             actor,
