@@ -16,8 +16,7 @@ from app.domain.position import Position
 from app.domain.query import Window
 from app.feed.reading import StreamRatios
 from app.privacy.pseudonyms import Pseudonyms
-from app.providers.base import Record, Source, TypeMapping
-from app.providers.observer import Observer
+from app.providers.base import Observer, Record, Source, TypeMapping
 from app.providers.shared import SharedState
 
 SourceState = Literal["ok", "skipped", "forbidden", "failed"]
