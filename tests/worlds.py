@@ -10,7 +10,7 @@ import random
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from functools import cached_property
 from typing import Any
 
@@ -29,28 +29,10 @@ from sandbox.subnoto import Emulator as SubnotoEmulator
 from sandbox.subnoto import EmulatorOptions as SubnotoOptions
 from sandbox.taktikal import Emulator as TaktikalEmulator
 from sandbox.taktikal import EmulatorOptions as TaktikalOptions
-from tests.contract.account import Timer
+from tests.contract.account import Clock, Timer, micros
 
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 ANYONE = Caller("test", frozenset(SCOPES))
 SECRET = "a secret of at least thirty-two characters"
-
-
-def micros(moment: datetime) -> int:
-    return (moment - EPOCH) // timedelta(microseconds=1)
-
-
-@dataclass
-class Clock:
-    """A time that only tests move."""
-
-    now: datetime = datetime(2026, 6, 1, 12, tzinfo=UTC)
-
-    def __call__(self) -> datetime:
-        return self.now
-
-    def advance(self, **duration: float) -> None:
-        self.now += timedelta(**duration)
 
 
 @dataclass

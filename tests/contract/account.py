@@ -25,16 +25,22 @@ DAY = 86_400_000_000
 NETWORK = Network({})  #: one for all: reading the system's certificates takes half a second
 
 
+def micros(moment: datetime) -> int:
+    """Microseconds since 1970."""
+    return (moment - EPOCH) // timedelta(microseconds=1)
+
+
 @dataclass
 class Clock:
+    """A time that only tests move."""
+
     now: datetime = datetime(2026, 6, 1, 12, tzinfo=UTC)
 
     def __call__(self) -> datetime:
         return self.now
 
-    @property
-    def micros(self) -> int:
-        return (self.now - EPOCH) // timedelta(microseconds=1)
+    def advance(self, **duration: float) -> None:
+        self.now += timedelta(**duration)
 
 
 class Timer:
@@ -123,11 +129,11 @@ class Account:
 
     @property
     def until(self) -> int:
-        return self.clock.micros
+        return micros(self.clock())
 
     @property
     def since(self) -> int:
-        return self.clock.micros - (self.days + 20) * DAY
+        return self.until - (self.days + 20) * DAY
 
     async def read_with(self, **tap: Any) -> list[Record]:
         """All records, ascending, of responses that are changed or looked at: by the members of `tap`."""
@@ -142,9 +148,7 @@ class Account:
     async def source(self, **settings: Any) -> AsyncIterator[Source]:
         """A source with these settings of the gateway (`CommonSettings`)."""
         timer = Timer()  # no retry waits
-        common = CommonSettings(
-            clock=lambda: self.clock.micros, timer=timer, sleep=timer.sleep, network=NETWORK, **settings
-        )
+        common = CommonSettings(clock=lambda: self.until, timer=timer, sleep=timer.sleep, network=NETWORK, **settings)
         found = self.provider.from_environment(self.env, common)
         assert found is not None
         try:

@@ -83,7 +83,7 @@ class SourceContract:
             assert spent.calls == account.emulator.calls.total > 0
             # Not `calls.records`: the last call may not have been closed yet.
             assert spent.records == sum(call.records for call in account.emulator.calls.calls) > 0
-            assert spent.as_of == account.clock.micros
+            assert spent.as_of == account.until
             hint = reader.hint(batch.records[-1].key)
             assert hint is None or all(isinstance(number, int) for number in hint)
 

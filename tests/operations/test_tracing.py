@@ -10,11 +10,20 @@ from typing import Any
 import httpx
 import pytest
 
-from app.api.api_keys import ApiKey, hash_of
-from app.domain.caller import SCOPES
 from app.tracing import ALLOWED, tracing_warnings
 from tests.operations.collector import Collector, Sent, collecting
-from tests.privacy.canary import ALL_PRIVATE, ALL_SECRETS, EMAILS, LINKS, NAMES, SECRETS, TEXT, found_in, plant
+from tests.privacy.canary import (
+    ALL_PRIVATE,
+    ALL_SECRETS,
+    EMAILS,
+    KEY_LINES,
+    LINKS,
+    NAMES,
+    SECRETS,
+    TEXT,
+    found_in,
+    planted_world,
+)
 from tests.process import Running, serving
 from tests.worlds import SubnotoOptions, TaktikalOptions, World, served_world
 
@@ -116,19 +125,12 @@ def test_what_a_stream_reads_later_is_not_in_its_trace(tmp_path: Path) -> None:
 
 def test_no_secret_and_nobodys_data_is_in_a_span(tmp_path: Path) -> None:
     planted = [*ALL_PRIVATE, *ALL_SECRETS, *NAMES, *EMAILS, *LINKS]
-    keys = [
-        ApiKey("everything", hash_of(SECRETS["key"]), frozenset(SCOPES)),
-        ApiKey("plain", hash_of(SECRETS["plain key"]), frozenset(SCOPES) - {"pii:read"}),
-    ]
     own = {name: value for name, value in SECRETS.items() if name.isupper()}
     more = {
-        **own, "GATEWAY_AUTH": "on", "GATEWAY_API_KEYS": "\n".join(key.line() for key in keys),
+        **own, "GATEWAY_AUTH": "on", "GATEWAY_API_KEYS": KEY_LINES,
         "OTEL_EXPORTER_OTLP_HEADERS": f"authorization={SECRETS['TAKTIKAL_API_KEY']}",
     }  # fmt: skip
-    taktikal = TaktikalOptions(events=0, company_key=own["TAKTIKAL_COMPANY_KEY"], api_key=own["TAKTIKAL_API_KEY"])
-    subnoto = SubnotoOptions(events=0, access_key=own["SUBNOTO_ACCESS_KEY"], secret_key=own["SUBNOTO_SECRET_KEY"])
-    with served_world(taktikal, subnoto) as world, collecting() as collector:
-        plant(world)
+    with planted_world() as world, collecting() as collector:
         env = settings(collector.url, world, **more)
         with serving(cwd=tmp_path, env=env) as gateway, httpx.Client(base_url=gateway.url, timeout=30) as client:
             statuses = [answer.status_code for answer in exercise(client, world)]

@@ -4,8 +4,8 @@ import asyncio
 import io
 import json
 import re
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from datetime import timedelta
 from pathlib import Path
 from tempfile import NamedTemporaryFile
@@ -24,6 +24,7 @@ from app.domain.caller import SCOPES
 from app.main import create_app
 from app.providers.registry import find_providers
 from sandbox.taktikal.records import Process
+from tests.api.conftest import opened
 from tests.worlds import SubnotoOptions, TaktikalOptions, World, served_world
 
 SECRETS = {
@@ -158,24 +159,29 @@ class Canary:
         return int(start["status"])
 
 
+#: The gateway's keys, as a setting.
+KEY_LINES = "\n".join(
+    ApiKey(name.replace(" ", "-"), hash_of(SECRETS[name]), frozenset(scopes)).line()
+    for name, scopes in (("key", SCOPES), ("plain key", set(SCOPES) - {"pii:read"}))
+)
+
+
+@contextmanager
+def planted_world() -> Iterator[World]:
+    taktikal = {"company_key": SECRETS["TAKTIKAL_COMPANY_KEY"], "api_key": SECRETS["TAKTIKAL_API_KEY"]}
+    subnoto = {"access_key": SECRETS["SUBNOTO_ACCESS_KEY"], "secret_key": SECRETS["SUBNOTO_SECRET_KEY"]}
+    with served_world(TaktikalOptions(events=0, **taktikal), SubnotoOptions(events=0, **subnoto)) as world:
+        plant(world)
+        yield world
+
+
 @asynccontextmanager
 async def gateway(log: io.StringIO, pseudonymize: bool) -> AsyncIterator[tuple[Canary, httpx.AsyncClient]]:
-    taktikal = TaktikalOptions(
-        events=0, company_key=SECRETS["TAKTIKAL_COMPANY_KEY"], api_key=SECRETS["TAKTIKAL_API_KEY"]
-    )
-    subnoto = SubnotoOptions(
-        events=0, access_key=SECRETS["SUBNOTO_ACCESS_KEY"], secret_key=SECRETS["SUBNOTO_SECRET_KEY"]
-    )
-    with served_world(taktikal, subnoto) as world, NamedTemporaryFile(suffix=".pem") as signing_key:
-        plant(world)
+    with planted_world() as world, NamedTemporaryFile(suffix=".pem") as signing_key:
         signing_key.write(SIGNING_KEY.as_pem(private=True))
         signing_key.flush()
-        keys = [
-            ApiKey("everything", hash_of(SECRETS["key"]), frozenset(SCOPES)),
-            ApiKey("plain", hash_of(SECRETS["plain key"]), frozenset(SCOPES) - {"pii:read"}),
-        ]
         settings = Settings(
-            api_keys="\n".join(key.line() for key in keys),
+            api_keys=KEY_LINES,
             cursor_secret=SECRETS["GATEWAY_CURSOR_SECRET"],
             identity_secret=SECRETS["GATEWAY_IDENTITY_SECRET"],
             signing_key_file=Path(signing_key.name),
@@ -189,13 +195,8 @@ async def gateway(log: io.StringIO, pseudonymize: bool) -> AsyncIterator[tuple[C
         providers, metrics = find_providers([]), Metrics()
         sources = build_sources(Configuration(settings, world.env), providers, metrics)
         app = create_app(settings, sources, providers=providers, metrics=metrics)
-        canary = Canary(world, app, log)
-        transport = httpx.ASGITransport(app=app)
-        async with (
-            app.router.lifespan_context(app),
-            httpx.AsyncClient(transport=transport, base_url="http://gateway.example", timeout=30) as client,
-        ):
-            yield canary, client
+        async with opened(app, key=None) as client:
+            yield Canary(world, app, log), client
 
 
 def found_in(text: str, values: list[str]) -> list[str]:

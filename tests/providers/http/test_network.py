@@ -2,7 +2,6 @@
 
 import ipaddress
 import json
-import socket
 import ssl
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -17,6 +16,7 @@ from app.providers.base import CallBudget, CommonSettings, ProbeResult
 from app.providers.http.client import ProviderHttp
 from app.providers.http.network import VARIABLES, Network
 from tests.api.conftest import log as captured_log
+from tests.operations.nginx import free_port
 from tests.providers.http.httpx_transport import HttpxTransport
 from tests.providers.http.servers import OK, answering, server
 
@@ -169,12 +169,6 @@ KINDS = {
     "unknown host": "host name is unknown", "refused": "refuses connections", "untrusted": "not trusted.*SSL_CERT_FILE",
     "expired": "has expired", "wrong name": "for another host name", "no TLS": "no common TLS",
 }  # fmt: skip
-
-
-def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
 
 
 @pytest.mark.parametrize("client", ["aiohttp", "httpx"])
