@@ -154,20 +154,15 @@ async def probe(
     try:
         if facts.selects is None or facts.whole is None:
             await calibrate(client, within, facts, spent)
-        findings.append(_ranges(facts, max_age))
-        findings.append(_logs(facts))
+        how = {fact["name"]: fact["how"] for fact in facts.describe()}
+        findings += [_ranges(facts, how.get("range_selects", ""), max_age), _logs(facts, how.get("logs", ""))]
         findings.append(await _take(client, within, facts, spent, _TAKE if total is None else total))
     except SourceError as error:
         findings.append(ProbeResult("activity", "failed", error.detail))
     return findings
 
 
-def _how(facts: AccountObservations, name: str) -> str:
-    return next((fact["how"] for fact in facts.describe() if fact["name"] == name), "")
-
-
-def _ranges(facts: AccountObservations, max_age: int) -> ProbeResult:
-    how = _how(facts, "range_selects")
+def _ranges(facts: AccountObservations, how: str, max_age: int) -> ProbeResult:
     if facts.selects == "activity":
         return ProbeResult("date range", "ok", f"selects by activity: {how}", "TAKTIKAL_DATE_RANGE_MODE=activity")
     if facts.selects is not None:
@@ -178,9 +173,9 @@ def _ranges(facts: AccountObservations, max_age: int) -> ProbeResult:
     return ProbeResult("date range", "unknown", found, "TAKTIKAL_DATE_RANGE_MODE, if you know it")
 
 
-def _logs(facts: AccountObservations) -> ProbeResult:
+def _logs(facts: AccountObservations, how: str) -> ProbeResult:
     if facts.whole is None:
-        return ProbeResult("logs", "unknown", _how(facts, "logs"))
+        return ProbeResult("logs", "unknown", how)
     if facts.whole:
         return ProbeResult("logs", "ok", "come whole", "TAKTIKAL_LOG_MODE=whole")
     found = "come trimmed to the range: envelope.owner is often null"

@@ -110,7 +110,9 @@ class ListReader(msgspec.Struct):
         if self.facts.totals_are_wrong:
             return None
         self.effort.add(set())
-        return await self.optional(total_of(within), lambda one: one.client.total(within, one.filters, one.spent))
+        # A server may refuse extreme ranges only.
+        kind = f"total of {within}" if within in (EVER, WHOLE, NOTHING) else "total"
+        return await self.optional(kind, lambda one: one.client.total(within, one.filters, one.spent))
 
     async def optional(self, kind: str, make: Callable[[Self], Awaitable[T]]) -> T | None:
         """Return the result of optional calls by a copy of this reader; None if they fail. Raises
@@ -350,8 +352,3 @@ class ListReader(msgspec.Struct):
         if page.split is not None and any(process.is_ambiguous for process in page.processes):
             self.doubts.add(TWINS)
         return page
-
-
-def total_of(within: DateRange) -> str:
-    """Return the kind of a total: a server may refuse extreme ranges."""
-    return f"total of {within}" if within in (EVER, WHOLE, NOTHING) else "total"

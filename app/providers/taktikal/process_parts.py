@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from functools import cached_property
 from typing import Any
 
@@ -161,21 +161,14 @@ class ProcessParts:
     @cached_property
     def texts(self) -> tuple[tuple[str, str], ...]:
         """Each once, without signing links."""
-        return tuple(dict.fromkeys((name, self.process.secrets.text(text)) for name, text in self._texts()))
-
-    def _texts(self) -> Iterator[tuple[str, str]]:
-        body = self.process.body
-        yield "processKey", self.process.key
-        for name, text in (("fileName", body.file_name), ("activityDisplayName", body.activity_display_name)):
-            if text:
-                yield name, text
-        for entry in self.process.entries:
-            if text := text_of(entry.file_name):
-                yield "fileName", text
-        for signee in self.process.signees.values():
-            for name in ("name", "email", "phone", "ssn"):
-                if text := text_of(getattr(signee, name)):
-                    yield name, text
+        process, body = self.process, self.process.body
+        found: list[tuple[str, object]] = [("processKey", process.key)]
+        found += [("fileName", body.file_name), ("activityDisplayName", body.activity_display_name)]
+        found += [("fileName", entry.file_name) for entry in process.entries]
+        names = ("name", "email", "phone", "ssn")
+        found += [(name, getattr(signee, name)) for signee in process.signees.values() for name in names]
+        texts = ((name, text) for name, value in found if (text := text_of(value)))
+        return tuple(dict.fromkeys((name, process.secrets.text(text)) for name, text in texts))
 
     @cached_property
     def person_values(self) -> tuple[str, ...]:

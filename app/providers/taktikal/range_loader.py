@@ -14,7 +14,7 @@ from app.domain.times import DAY
 from app.providers.http.concurrency import gather_all
 from app.providers.taktikal.client import EVER, WHOLE, DateRange
 from app.providers.taktikal.list_pages import PagedReader
-from app.providers.taktikal.list_reader import JOINED, UNPROVEN, total_of
+from app.providers.taktikal.list_reader import JOINED, UNPROVEN
 from app.providers.taktikal.process_parts import owner_of
 from app.providers.taktikal.record import EARLIEST
 from app.providers.taktikal.wire import Process, merge_processes
@@ -135,18 +135,19 @@ class RangeLoader(PagedReader):
             ranges = [self.facts.ever] if self.facts.ever else [EVER, WHOLE]
             for within in ranges:
                 if (total := await self.count(within)) is not None:
-                    self._accepts(within, total_of(EVER))
+                    self._accepts(within, "total")
                     return total
             for within in ranges if self.facts.ever is None else []:
                 take = partial(RangeLoader.take, within=within, most=1)
                 if await self.optional(f"list of {within}", take) is not None:
-                    self._accepts(within, f"list of {EVER}")
+                    self._accepts(within, "list")
                     break
             return None
 
-    def _accepts(self, within: DateRange, kind: str) -> None:
+    def _accepts(self, within: DateRange, what: str) -> None:
         """Record the longest range, unless the failure of a longer one may be temporary."""
-        if within is EVER or isinstance(self.facts.optional.failure((kind, *self.filters)), SourceFailed):
+        failure = self.facts.optional.failure((f"{what} of {EVER}", *self.filters))
+        if within is EVER or isinstance(failure, SourceFailed):
             self.facts.ever = within
         elif self.facts.ever is None:
             self.doubts.add(UNPROVEN)

@@ -145,7 +145,8 @@ class WindowReader(_Reader):
 
     async def read(self, want: int, max_calls: int) -> Batch:
         spent = self._loader.spent
-        await self._prepare()
+        if self._facts.selects != "activity":
+            await self._prepare()
         begun, enough = spent.calls, spent.bytes + ENOUGH_BYTES
         records: list[Record] = []
         while not self._ended and len(records) < want:

@@ -79,7 +79,7 @@ class TaktikalSource:
             matches_type(query, meaning_of(status).type, status) for status in query.provider_type
         ):
             return ()
-        return [f"{CATEGORY}/{keys[0]}" for keys in _spellings(query)] or [CATEGORY]
+        return [f"{CATEGORY}/{keys[0]}" for keys in _spellings(query)] if query.envelope_id else [CATEGORY]
 
     def reader(self, stream: str, span: ReadRequest, spent: CallBudget) -> Reader:
         loader = RangeLoader(self._client, self._native_filters(span.query), self._facts, spent)
