@@ -117,8 +117,12 @@ class ProviderHttp:
     ) -> Response:
         """Repeat a failed call. Returns the last response; raises the last error if there was none."""
         for made in range(1, _ATTEMPTS):
-            if not self._may_retry(last, budget):
+            left = time_left(budget)
+            if left <= _ENOUGH_TO_RETRY or self._state.pause_left() >= left / 2 or self._state.circuit != "closed":
                 break
+            if not self._retry_budget.take():
+                break
+            self._observer.on_retry(self._name, last.reason)
             if self._state.pause_left() <= 0:  # else the next attempt waits for the end of the pause
                 await self._sleep(0.1 * 2 ** (made - 1) + random.uniform(0.0, 0.2))
             try:
@@ -179,15 +183,6 @@ class ProviderHttp:
         if response.date is not None:
             budget.as_of = response.date if budget.as_of is None else min(budget.as_of, response.date)
         return response
-
-    def _may_retry(self, failure: RetryableFailure, budget: CallBudget) -> bool:
-        left = time_left(budget)
-        if left <= _ENOUGH_TO_RETRY or self._state.pause_left() >= left / 2 or self._state.circuit != "closed":
-            return False
-        if not self._retry_budget.take():
-            return False
-        self._observer.on_retry(self._name, failure.reason)
-        return True
 
 
 #: Seconds after which a kind of call is made again that failed, and that failed because the provider was unavailable.

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import re
+from math import isfinite
 from typing import Any, Final
 
 import msgspec
@@ -75,8 +76,13 @@ def _read_leniently(body: bytes) -> Any:
 
 
 def _loads(text: str) -> Any:
-    # `strict=False` accepts raw control characters in strings.
-    return json.loads(text, strict=False, parse_constant=lambda _: UNUSABLE, parse_int=_integer, parse_float=_number)
+    return json.loads(
+        text,
+        strict=False,  # accepts raw control characters in strings
+        parse_constant=lambda _: UNUSABLE,
+        parse_int=lambda digits: int(digits) if len(digits) <= MAX_DIGITS else UNUSABLE,
+        parse_float=lambda digits: number if isfinite(number := float(digits)) else UNUSABLE,
+    )
 
 
 def _without_deep_values(body: bytes) -> bytes:
@@ -103,15 +109,6 @@ def count_in(value: Any) -> int | None:
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
-
-
-def _integer(text: str) -> Any:
-    return int(text) if len(text) <= MAX_DIGITS else UNUSABLE
-
-
-def _number(text: str) -> Any:
-    value = float(text)
-    return value if abs(value) != float("inf") else UNUSABLE
 
 
 def _without_half_pairs(value: Any) -> Any:

@@ -6,6 +6,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -175,18 +176,17 @@ class TimeRangeReader:
                 any_readable = True
                 self._edge = found[-1].key[0]
             # A record may have been added, so that the next page repeats one at its start.
-            fresh = self._held + [one for one in found if one.id not in self._seen and self._selects(one)]
+            fresh = [one for one in found if one.id not in self._seen and self._since <= one.key[0] < self._until]
+            if envelopes := self._span.query.envelope_id:
+                fresh = [one for one in fresh if one.key[3] in envelopes]
+            fresh = self._held + fresh
             self._seen.update(one.id for one in found)
             self._held = [] if self._ended else [one for one in fresh if one.key[0] == self._edge]
             records += fresh if self._ended else [one for one in fresh if one.key[0] != self._edge]
-        records.sort(key=lambda record: record.key, reverse=not self._ascending)
+        records.sort(key=attrgetter("key"), reverse=not self._ascending)
         ahead: list[Record] = [one for one in records if is_beyond(one.key, self._span.position, self._ascending)]
         complete_until = self._edge if self._ascending else self._edge + 1
         return Batch(ahead, complete_until, self._ended, bad, any_readable=any_readable)
-
-    def _selects(self, record: TimeRangeRecord) -> bool:
-        wanted = self._span.query.envelope_id
-        return self._since <= record.key[0] < self._until and (not wanted or record.key[3] in wanted)
 
     def hint(self, position: Position) -> Hint:
         return None
