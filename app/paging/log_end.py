@@ -56,16 +56,17 @@ class LogEnd:
         self.lacks_rows = False  #: whether the total promises rows that are not there: whole pages, or refused ones
         self.may_be_twins = False  #: whether rows after the total may be twins or one page again and again
         self._size, self._longest = page_size, longest
-        self._is_doubtful = self._is_settled = self._is_refused = self._looked_at_first = False
-        self._lengths: dict[int, int] = {}  # rows of each page
+        self.is_settled = False  #: whether the end is certain
+        self._is_doubtful = self._is_refused = self._looked_at_first = False
+        self.lengths: dict[int, int] = {}  #: rows of each page; 0 for one that repeats another
         self._claimed = 0  # the largest total
-        self._proven = 0  # an end that a row's page proves
+        self.proven = 0  #: an end after which no row was
         self._agrees: set[int] = set()  # pages that end at their own total, and announce no other
-        self._grown: set[int] = set()  # pages of rows that were added during the walk
+        self.grown: set[int] = set()  #: pages after the end whose rows were added during the walk: they show it, too
         self._gap = 1
         self._read_again: set[int] = set()  # pages that were not full, and rows after them
         self._beyond: set[int] = set()  # pages that start after their own total, and have rows
-        self._repeated: RepeatedPage | None = None
+        self.repeated: RepeatedPage | None = None  #: the last page, if a later one had its rows
         self._exceeds = False  # whether a list exceeded its total, which makes all totals unreliable
 
     def doubt(self) -> None:
@@ -77,33 +78,17 @@ class LogEnd:
         self.doubt()
         self.end = max(self.end or 0, end)
 
-    def extend(self, end: int) -> None:
-        """Record that a list had rows up to `end` that are older than the walk, but may be new."""
-        self.end = max(self.end or 0, end)
-
-    def prove(self, end: int) -> None:
-        """Record that no row was after this end."""
-        self._proven = end
-
     def unproven(self) -> int:
         """Return the rows of the last page if it may be truncated, although totals or a later page show the end: all
         totals may lack as many rows. 0 if it is full or the end is proven."""
         end, rows = self.end or 0, (self.end or 0) % self._size
-        is_read = self._lengths.get(end // self._size + 1) == rows
-        return rows if is_read and not self._is_settled and end != self._proven else 0
-
-    def grow(self, page: int) -> None:
-        """Record that a page after the end holds only rows that were added meanwhile, which shows the end, too."""
-        self._grown.add(page)
-
-    def settle(self, end: int) -> None:
-        """Set the end without a further read, because more than the page that shows it was read."""
-        self.end, self._is_settled = end, True
+        is_read = self.lengths.get(end // self._size + 1) == rows
+        return rows if is_read and not self.is_settled and end != self.proven else 0
 
     def note(self, page: int, rows: int, total: int | None, has_next: bool | None) -> None:
         """Record a response: the number of the page's rows; `total` None if the page was refused."""
         before = (page - 1) * self._size
-        self._lengths[page] = max(rows, self._lengths.get(page, 0))
+        self.lengths[page] = max(rows, self.lengths.get(page, 0))
         if total is None:
             self._is_doubtful = True
             if before < (self.end or 0):
@@ -126,66 +111,53 @@ class LogEnd:
             self._is_doubtful = True
         if self._is_doubtful and (short := self._first_short()) is not None:
             # Rows after a page that is not full, which no walk can reach by continuing.
-            self.is_short |= any(rows for page, rows in self._lengths.items() if page > short)
+            self.is_short |= any(rows for page, rows in self.lengths.items() if page > short)
 
     def repeat(self, page: int, rows: int, later: int, *, is_sure: bool, are_equal: bool) -> None:
         """Record that the `rows` rows of `page` came again as those of a `later` one: the log ends before it.
         `is_sure`: no rows can have moved. `are_equal`: all of them; perhaps twins, if no longer page was sent."""
-        self._lengths[page], self._lengths[later] = rows, 0
+        self.lengths[page], self.lengths[later] = rows, 0
         self._is_doubtful = self.is_short = True
-        read_again = set[int]() if self._repeated is None else self._repeated.read_again
+        read_again = set[int]() if self.repeated is None else self.repeated.read_again
         may_be_cut = are_equal and not self._is_longer(rows)
-        self._repeated = RepeatedPage(page, is_sure, may_be_cut, read_again)
+        self.repeated = RepeatedPage(page, is_sure, may_be_cut, read_again)
         self.end = min(self.end or 0, (page - 1) * self._size + rows)
-
-    def drop(self, page: int) -> None:
-        """Record that the rows of a page were those of one before it."""
-        self._lengths[page] = 0
-
-    @property
-    def repeats(self) -> bool:
-        """Whether a page after the end had the rows of the last one."""
-        return self._repeated is not None
 
     def pages(self) -> dict[int, int]:
         """Return the number of rows of each page that has some."""
-        return {page: rows for page, rows in self._lengths.items() if rows}
+        return {page: rows for page, rows in self.lengths.items() if rows}
 
     def is_forgotten(self, page: int) -> bool:
         """Whether a page is to be read again as if it had not been read."""
-        return page in self._read_again and page not in self._lengths
+        return page in self._read_again and page not in self.lengths
 
     def _first_short(self) -> int | None:
         """Return the first page read that is not full."""
-        return min((page for page, rows in self._lengths.items() if rows < self._size), default=None)
-
-    def _is_shown(self, short: int) -> bool:
-        """Whether a page that is not full shows the end alone: its total agrees, and the server sends longer ones."""
-        return short in self._agrees and not self._exceeds and self._is_longer(self._lengths[short])
+        return min((page for page, rows in self.lengths.items() if rows < self._size), default=None)
 
     def _is_longer(self, rows: int) -> bool:
         """Whether the server has sent a page of more rows."""
-        return not rows or rows < max(self._longest, *self._lengths.values())
+        return not rows or rows < max(self._longest, *self.lengths.values())
 
     def look(self, *, needed: bool) -> int | None:
         """Return the page to read before the end is certain; None if it is, or is not `needed`. Raises OddPages."""
-        if self._is_settled or (not needed and not self.is_short):
+        if self.is_settled or (not needed and not self.is_short):
             return None
-        size, lengths = self._size, self._lengths
+        size, lengths = self._size, self.lengths
         if not self._is_doubtful and not self.is_short:
             # A last page that is full shows no end: a total too low that grew meanwhile fits it by chance.
             whole, rest = divmod(self.end or 0, size)
             if whole and not rest and whole not in lengths:
                 return whole  # a server may repeat it for the page after it
             page = whole + 1
-            while page not in self._grown and lengths.get(page) == size:
+            while page not in self.grown and lengths.get(page) == size:
                 page += 1
             return None if page in lengths or (rest and page == whole + 1) else page
         short = self._first_short()
-        if self._repeated is not None and (short is None or short >= self._repeated.page):
-            last = self._repeated.page
-            if (page_to_read := self._repeated.look(lengths)) is None:
-                self.may_be_twins |= self._repeated.may_be_cut and self._claimed != self.end
+        if self.repeated is not None and (short is None or short >= self.repeated.page):
+            last = self.repeated.page
+            if (page_to_read := self.repeated.look(lengths)) is None:
+                self.may_be_twins |= self.repeated.may_be_cut and self._claimed != self.end
                 self._show(last, min(page for page in lengths if page > last))
             return page_to_read
         full = max((page for page, rows in lengths.items() if rows == size), default=0)
@@ -199,13 +171,14 @@ class LogEnd:
             # Rows behind a page that is not full: the log grew, it was cut short, or pages are smaller than requested.
             if max(later) != lengths[short] and short not in self._read_again:
                 self._read_again.add(short)
-                del self._lengths[short]
+                del self.lengths[short]
                 return short
             raise OddPages(lengths[short] or size)
         if (not lengths[short] or short in self._beyond) and short - full > 1:
             page, self._gap = max((full + short) // 2, short - self._gap), 2 * self._gap
             return page
-        is_shown = self._is_shown(short)
+        # It shows the end alone if its total agrees, and the server sends longer ones.
+        is_shown = short in self._agrees and not self._exceeds and self._is_longer(lengths[short])
         if not later and not is_shown:
             return short + 1
         found = (short - 1) * size + lengths[short]
@@ -219,5 +192,5 @@ class LogEnd:
 
     def _show(self, last: int, shown_by: int) -> None:
         """Set the end to that of the page `last`."""
-        self.end, self.shown_by = (last - 1) * self._size + self._lengths[last], shown_by
+        self.end, self.shown_by = (last - 1) * self._size + self.lengths[last], shown_by
         self.is_short = self._is_doubtful = False

@@ -16,7 +16,7 @@ from typing import Generic
 from app.domain.times import SECOND
 from app.paging.chain import Chain
 from app.paging.log_end import LogEnd, LogMoved, OddPages
-from app.paging.rows import Consecutive, R, Response, are_equal, are_falling, wrong_rows
+from app.paging.rows import R, Response, are_equal, are_falling, wrong_rows
 from app.paging.steadiness import Anchor, Steadiness, digest_of
 
 #: Rows that must have been read before a row proves that nothing wanted lies behind it: one with a wrong time would
@@ -31,10 +31,6 @@ _FALLING = 8
 
 #: See `are_falling`: random times of a page reach these once in 100 pages, and once in 1,000.
 _SUSPECT, _SURELY = 1.5, 2.0
-
-#: Added to the rows of a hint's page if it is not full, and therefore the last one. More than a page has: hints
-#: of older cursors, which lack it, prove no end.
-ENDS = 1 << 16
 
 #: µs before a walk in which its log may grow: an older row after the end contradicts the total.
 _FRESH = 30 * SECOND
@@ -57,7 +53,7 @@ class PositionLog(Generic[R]):
         self.steadiness: Steadiness[R] = Steadiness(anchor)
         self._ascending, self._max_skew, self._begun = ascending, max_skew, now
         self._is_falling = False  # whether most rows are older than the one before them
-        self._xs: list[int] | None = None
+        self._timed: list[tuple[int, int]] | None = None  # see `timed`
         self.is_chain = False  #: whether the rows are a chain's
 
     # ---- additions -----------------------------------------------------------------------------------------------
@@ -67,7 +63,7 @@ class PositionLog(Generic[R]):
         if self.ending.end is None:
             totals = [response.total for response in responses if response.total is not None]
             self.ending.end = min(totals, default=None)
-        self._xs, has_moved, known = None, False, self.ending.pages()  # also if it raises an error
+        self._timed, has_moved, known = None, False, self.ending.pages()  # also if it raises an error
         for response in responses:
             rows = self._own_rows(response, known)
             if rows is None:
@@ -81,9 +77,9 @@ class PositionLog(Generic[R]):
             if any(self.was_there(row, _FRESH) for row in later):
                 self.ending.exceed(start + len(rows))
             elif any(map(self.was_there, later)):
-                self.ending.extend(start + len(rows))
+                self.ending.end = max(self.total, start + len(rows))  # they may be new
             elif later and is_timed and len(later) == len(rows) <= (response.total or 0) - start:
-                self.ending.grow(response.page)
+                self.ending.grown.add(response.page)
             for number, row in enumerate(rows[: max(0, self.total - start)], start):
                 known_row = self.rows.setdefault(number, row)
                 has_moved |= known_row is not row and not known_row.same_as(row)
@@ -96,22 +92,29 @@ class PositionLog(Generic[R]):
         """Drop the rows of a page, which is read again."""
         for number in range((page - 1) * self.size, page * self.size):
             self.rows.pop(number, None)
-        self.steadiness.forget(page)
-        self._xs = None
+        self.steadiness.pages.pop(page, None)
+        self._timed = None
 
     def adopt(self, chain: Chain[R]) -> None:
         """Replace the rows by a chain's."""
         begin = chain.begin + chain.shift
         end = begin + len(chain.rows)
-        self.ending.settle(end if chain.has_end else max(chain.total + chain.shift, end + 1))
-        self.rows, self.is_chain = dict(enumerate(chain.rows, begin)), True
-        self._xs = None
+        self.ending.end = end if chain.has_end else max(chain.total + chain.shift, end + 1)
+        # Without a further read, because more than the page that shows it was read.
+        self.ending.is_settled = self.is_chain = True
+        self.rows, self._timed = dict(enumerate(chain.rows, begin)), None
         self.misplaced.clear()
         self._check_order()
 
     def was_there(self, row: R, before: int = 0) -> bool:
         """Whether a row is older than the walk, by more than `before` µs."""
         return row.time is not None and row.time < self._begun - before
+
+    def are_others(self, rows: Sequence[R], last: R | None) -> bool:
+        """Whether rows after the `last` one were there before the walk, and are not that one, which a server may repeat
+        after the end."""
+        there = [row for row in rows if row.time is None or self.was_there(row)]
+        return bool(there) and (last is None or not all(map(last.same_as, there)))
 
     def _own_rows(self, response: Response[R], known: Collection[int]) -> Sequence[R] | None:
         """Return the rows of a response; empty if a server repeats its last page after the end, None if that is
@@ -160,7 +163,7 @@ class PositionLog(Generic[R]):
         # Of several, the later ones may repeat the first, and be counted.
         self.ending.may_be_twins = len(within) > 1 or (self.ending.may_be_twins and page * self.size != response.total)
         for later in [at for at in pages if at > page]:
-            self.ending.drop(later)
+            self.ending.lengths[later] = 0
             self.forget(later)
         return page
 
@@ -171,7 +174,7 @@ class PositionLog(Generic[R]):
             return False
         if response.total is None or response.page * self.size <= response.total:
             return len(rows) == self.size or not has_full  # the server's pages may be smaller
-        if len(rows) < self.size or self.ending.repeats:
+        if len(rows) < self.size or self.ending.repeated is not None:
             return False
         self.ending.may_be_twins = True
         return pages < _TWIN_PAGES
@@ -208,7 +211,7 @@ class PositionLog(Generic[R]):
         return next(iter(self.following(self.first, 1, 1)), None) if few else None
 
     def _unread_ends(self) -> list[int]:
-        return [page for page in (1, self.page_of(self.total - 1)) if not self.steadiness.has_read(page)]
+        return [page for page in (1, self.page_of(self.total - 1)) if page not in self.steadiness.pages]
 
     def repeated(self) -> int | None:
         """Return a page of rows of equal time of which two are equal, on different pages and with others between them:
@@ -267,17 +270,13 @@ class PositionLog(Generic[R]):
         """Return the x after the page."""
         return page * self.size if self._ascending else -((page - 1) * self.size)
 
-    def xs(self) -> list[int]:
-        """Return the x of each row read, ascending."""
-        if self._xs is None:
-            numbers = sorted(self.rows)
-            self._xs = numbers if self._ascending else [-1 - number for number in reversed(numbers)]
-        return self._xs
-
     def timed(self) -> list[tuple[int, int]]:
         """Return (x, v) of each row read that has a valid time, by x."""
-        rows = [(x, self.rows[x if self._ascending else -1 - x]) for x in self.xs()]
-        return [(x, row.time * self.sign) for x, row in rows if row.time is not None and not row.bad]
+        if self._timed is None:
+            numbers = sorted(self.rows, reverse=not self._ascending)
+            rows = [(number if self._ascending else -1 - number, self.rows[number]) for number in numbers]
+            self._timed = [(x, row.time * self.sign) for x, row in rows if row.time is not None and not row.bad]
+        return self._timed
 
     def knows(self, x: int) -> bool:
         """Whether row x was read."""
@@ -313,33 +312,6 @@ class PositionLog(Generic[R]):
             x = edge
         return pages
 
-    def consecutive(self, x: int, after: int) -> Consecutive[R]:
-        """Return the rows from x to before another, which were read, and those without a gap before them."""
-        after = min(after, self.end)
-        while self.knows(x - 1):
-            x -= 1
-        first = x if self._ascending else -after
-        return Consecutive(first, [self.rows[number] for number in range(first, first + after - x)], self.total)
-
-    def expected(self, v: int) -> int:
-        """Return the approximate x of the first row from `v` on, between known rows; the end if none is after it."""
-        known, end = self.timed(), self.end
-        behind = max([mark for mark in known if mark[1] < v], default=(end, v))
-        ahead = min([mark for mark in known if mark[1] >= v], default=(end, v))
-        return between(behind, ahead, v) if behind[0] < ahead[0] < end else end
-
-    def chain(self, edge: int, last: int | None, *, is_to_end: bool) -> Chain[R] | None:
-        """Return a chain of the pages from the last row below `edge` (a v) to row `last`, or to the log's end. None if
-        no row was read."""
-        behind = self.hint(edge, 0)
-        if behind is None:
-            return None
-        before = max(self.number(behind[0]) - self.support, self.first)
-        edges = [self.page_at(before), self.page_at(before if last is None else last)]
-        if is_to_end:
-            edges.append(self.page_of(self.total) + 1)
-        return Chain(self.size, min(edges), max(edges))
-
     def density(self, x: int, skew: int) -> int:
         """Return the approximate number of rows in one skew, from the rows before row `x`; at most a page."""
         near = range(x - 1, x - 1 - self.size, -1)
@@ -348,19 +320,6 @@ class PositionLog(Generic[R]):
             return 0
         span = max(times) - min(times)
         return min(self.size, len(times) * skew // span) if span else self.size
-
-    def hint(self, edge: int, skew: int) -> list[int] | None:
-        """Return the number of the last row read below `edge` (a v), the approximate number of rows in one `skew`
-        there, the number of known rows of that page (and ENDS if it is not full), and their digest. None if no row
-        was read."""
-        known = self.timed()
-        if not known:
-            return None
-        below = [x for x, v in known if v < edge] or [known[0][0]]
-        behind = self.number(next(filter(self.is_supported, reversed(below)), below[-1]))
-        slack = len([v for _, v in known if edge <= v < edge + skew])
-        page = self.rows_of(self.page_of(behind))
-        return [behind, slack, len(page) + ENDS * (len(page) < self.size), digest_of(page)]
 
 
 def _step_back(times: Sequence[int]) -> int:

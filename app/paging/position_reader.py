@@ -18,16 +18,21 @@ from typing import Generic
 from app.domain.times import DAY
 from app.paging.chain import Chain
 from app.paging.log_end import LogMoved, OddPages
-from app.paging.position_log import ENDS, PositionLog
+from app.paging.position_log import PositionLog, between
 from app.paging.position_search import Search
 from app.paging.rows import Consecutive, HeldRows, R, Response, Rows
-from app.paging.steadiness import Anchor
+from app.paging.steadiness import Anchor, digest_of
 
 __all__ = ["Consecutive", "LogMoved", "OddPages", "PositionReader", "Response", "Rows"]
 
 _MOST_COST = 5  #: guesses that rows asked for before their place was found count as, at the most
 _SURE = 3  #: how many times further than the place is away rows must be wanted, to read from where it is guessed to be
 _SPARE = 12  #: for so many pages wanted, one more on either side: what is missing costs another round
+
+
+#: Added to the rows of a hint's page if it is not full, and therefore the last one. More than a page has: hints
+#: of older cursors, which lack it, prove no end.
+ENDS = 1 << 16
 
 
 class PositionReader(Generic[R]):
@@ -72,18 +77,18 @@ class PositionReader(Generic[R]):
         anchor = None
         if self._hint and len(self._hint) > 2:
             anchor = Anchor(self._hint[0] // page_size + 1, self._hint[2] % ENDS, self._hint[3])
-        self._log: PositionLog[R] = PositionLog(ascending, page_size, max_skew, anchor, longest, now)
-        self.steadiness, self.ending, self.misplaced = self._log.steadiness, self._log.ending, self._log.misplaced
+        self.log: PositionLog[R] = PositionLog(ascending, page_size, max_skew, anchor, longest, now)
+        self.steadiness, self.ending = self.log.steadiness, self.log.ending
         if anchor is not None and self._hint and self._hint[2] >= ENDS:
-            self.ending.prove((anchor.page - 1) * page_size + anchor.rows)
+            self.ending.proven = (anchor.page - 1) * page_size + anchor.rows
         self._anchor, self._left = anchor, list(glances)  # `_left`: pages to read after those of the first round
-        self._marks = [(self._log.number(number), time * self._log.sign) for number, time in marks]
-        self._now = now * self._log.sign
-        self._search = self._new_search()
-        self._begin: int | None = None  # start of sequential reading; None during the search
+        self._marks = [(self.log.number(number), time * self.log.sign) for number, time in marks]
+        self._now = now * self.log.sign
+        self._search: Search[R] = Search(self.log, edge=self._start - self.skew, now=self._now, marks=self._marks)
+        self.begin: int | None = None  #: x at which sequential reading began; None during the search
         self._is_ahead = False  # whether rows were requested before that
         self._next = 0  # the first unread x
-        self._held: HeldRows[R] = HeldRows(self._start, self._stop, self._log.support)
+        self._held: HeldRows[R] = HeldRows(self._start, self._stop, self.log.support)
 
     def wanted(self, count: int, most: int) -> list[int]:
         """Return the pages (from 1) to fetch so that `take` can return about `count` rows, a tenth more or fewer; at
@@ -92,66 +97,76 @@ class PositionReader(Generic[R]):
         if self._hint is None and self._total is None and self.ending.end is not None:
             if len(pages) < most or not pages:
                 # The last two rows show the end of a silent log, and a wrong time that no search finds.
-                last = {self._log.page_of(self._log.total - 1), self._log.page_of(self._log.total - 2)}
-                pages += [page for page in last.difference(pages) if not self.steadiness.has_read(page)]
-            if not pages and not (pages := self._look(needed=True)) and self._begin is None:
+                last = {self.log.page_of(self.log.total - 1), self.log.page_of(self.log.total - 2)}
+                pages += [page for page in last.difference(pages) if page not in self.steadiness.pages]
+            if not pages and not (pages := self.look(needed=True)) and self.begin is None:
                 return self.wanted(count, most)  # the log ends elsewhere
-        if not pages and self._begin is not None and (opposite := self._log.opposite()) is not None:
+        if not pages and self.begin is not None and (opposite := self.log.opposite()) is not None:
             return [opposite]
         return pages
 
     def _wanted(self, count: int, most: int) -> list[int]:
         if self.ending.end is None:
             return self._first_pages(count, most)
-        left, self._left = [page for page in {*self._left} if not self.steadiness.has_read(page)], []
+        left, self._left = [page for page in {*self._left} if page not in self.steadiness.pages], []
         if left:
             return left
-        if look := self._look(needed=False):
+        if look := self.look(needed=False):
             return look
-        if self._begin is not None and self._is_astray(self._begin):
-            self._search.narrow(cost=(self._next - self._begin) // self._log.size)
-            self._begin = None
-        if self._begin is None and not self._begin_reading():
-            return self._looked_for(count, most)
-        if look := self.last_look():
+        read = 0 if self.begin is None else self._next - self.begin
+        if read > 2 * self.log.size and self._held.peak < self._start - self.skew and self._next < self.log.end:
+            # Reading began too far before the wanted rows: none within two pages.
+            self._search.narrow(cost=read // self.log.size)
+            self.begin = None
+        if self.begin is None:
+            # Rows fetched after the start are read immediately.
+            self.begin = self._search.begin()
+            if self.begin is None:
+                return self._looked_for(count, most)
+            self._next, self._held = self.begin, HeldRows(self._held.given, self._stop, self.log.support)
+            self._read_on()
+        if look := self.look():
             return look
-        if self._begin is None:
+        if self.place() is None:
             return self._wanted(count, most)  # the log ends elsewhere
         ready = self._held.ready(self._sure())
-        if self._is_over() or ready >= count - count // 10:
+        if self._sure() >= self._stop or ready >= count - count // 10:
             return []
         # To be certain of the rows still missing, those within one skew after them are needed, too; and to come to the
         # first, those before it.
         unsure = len(self._held) - ready
         if not self._held:
-            unsure = self._log.density(self._next, self.skew) + max(0, self._search.guess() - self._next)
+            unsure = self.log.density(self._next, self.skew) + max(0, self._search.guess() - self._next)
         return self._led(self._following(self._next, count - ready + unsure, most))
 
     def _following(self, x: int, rows: int, most: int) -> list[int]:
-        """Return the unread pages of the next rows, up to a page after the expected place of the walk's end."""
-        return self._log.following(x, min(rows, self._log.expected(self._stop + self.skew) - x + self._log.size), most)
+        """Return the unread pages of the next rows, up to a page after the expected place of the walk's end, between
+        known rows."""
+        known, end, v = self.log.timed(), self.log.end, self._stop + self.skew
+        behind = max([mark for mark in known if mark[1] < v], default=(end, v))
+        ahead = min([mark for mark in known if mark[1] >= v], default=(end, v))
+        last = between(behind, ahead, v) if behind[0] < ahead[0] < end else end
+        return self.log.following(x, min(rows, last - x + self.log.size), most)
 
     def _led(self, pages: list[int]) -> list[int]:
         """Return the highest page before the others, unless one behind it was read: see `Steadiness`."""
         top = max(pages, default=0)
-        if len(pages) <= 1 or self._log.is_chain or self.steadiness.has_read(top + 1):
+        if len(pages) <= 1 or self.log.is_chain or top + 1 in self.steadiness.pages:
             return pages
         self._left += [page for page in pages if page != top]
         return [top]
 
-    def _new_search(self) -> Search[R]:
-        return Search(self._log, edge=self._start - self.skew, now=self._now, marks=self._marks)
-
-    def last_look(self) -> list[int]:
-        """Return the page without which no row can be returned, for a caller that stops calling `wanted`."""
-        return [] if self._begin is None else self._look(needed=self._needs_the_end())
-
-    def _look(self, *, needed: bool) -> list[int]:
-        total, page = self._log.total, self.ending.look(needed=needed)
+    def look(self, *, needed: bool | None = None) -> list[int]:
+        """Return the page without which no row can be returned, for a caller that stops calling `wanted`. `needed`:
+        whether the end is, by default once reading has begun."""
+        if needed is None and self.begin is None:
+            return []
+        needed = self._needs_the_end() if needed is None else needed
+        total, page = self.log.total, self.ending.look(needed=needed)
         is_forgotten = page is not None and self.ending.is_forgotten(page)
         if page is not None and is_forgotten:
-            self._log.forget(page)
-        if total != self._log.total or is_forgotten:
+            self.log.forget(page)
+        if total != self.log.total or is_forgotten:
             self._take_over(0, again=True)
         return [] if page is None else [page]
 
@@ -159,159 +174,112 @@ class PositionReader(Generic[R]):
         """Whether the log may end before a page: neither it nor a later one has known rows, so that `LogEnd` can show
         the end. `total`: of another response, for a first round."""
         if self.ending.end is None:
-            return 0 <= total <= page * self._log.size
+            return 0 <= total <= page * self.log.size
         return all(known < page for known in self.ending.pages())
-
-    @property
-    def is_unordered(self) -> bool:
-        """Whether most rows contradict the order of time, in which no time can be found."""
-        return self._log.is_unordered
-
-    def contradicts_end(self, rows: Sequence[R], chain: Chain[R] | None = None) -> bool:
-        """Whether rows from the end on (of the chain, if there is one) were there before the walk, and are not the last
-        one, which a server may repeat after the end."""
-        there = [row for row in rows if row.time is None or self._log.was_there(row)]
-        return bool(there) and not self.ends_with(there, chain)
-
-    def ends_with(self, rows: Sequence[R], chain: Chain[R] | None = None) -> bool:
-        """Whether all of some rows are equal to the last one, also of a chain."""
-        last = self._log.rows.get(self._log.total - 1) if chain is None else chain.rows[-1]
-        return bool(rows) and last is not None and all(map(last.same_as, rows))
-
-    def rows_of(self, page: int) -> list[R]:
-        """Return the known rows of a page."""
-        return self._log.rows_of(page)
 
     def unproven(self) -> int:
         """See `LogEnd.unproven`; 0 if the end is not needed."""
-        return self.ending.unproven() if self._begin is not None and self._needs_the_end() else 0
-
-    def page_before_end(self) -> int | None:
-        """Return the page before the last one if that was read without it; else None."""
-        page = self._log.page_of(self._log.total - 1) - 1
-        is_read = page < 1 or self.steadiness.has_read(page) or self._log.is_chain
-        return None if is_read or not self.steadiness.has_read(page + 1) else page
+        return self.ending.unproven() if self.begin is not None and self._needs_the_end() else 0
 
     def _needs_the_end(self) -> bool:
         """Whether the returned rows depend on the end of the log."""
-        return self._next >= self._log.end if self._ascending else self._begin == self._log.first
+        return self._next >= self.log.end if self._ascending else self.begin == self.log.first
 
     def _looked_for(self, count: int, most: int) -> list[int]:
         """The pages by which to find the place to begin. Once, when it is nearly found, those to read as well: if they
         are too many, then by few."""
         probe = self._search.probe()
         before = abs(self._search.guess() - probe)
-        if not self._is_ahead and before <= self._log.size and self._search.reach() <= count // _SURE:
+        if not self._is_ahead and before <= self.log.size and self._search.reach() <= count // _SURE:
             self._is_ahead = True
-            spare = count // (_SPARE * self._log.size) * self._log.size
+            spare = count // (_SPARE * self.log.size) * self.log.size
             begin = self._search.between(probe - spare)
-            rows = probe - begin + before + count + self._log.density(self._next, self.skew) + spare
+            rows = probe - begin + before + count + self.log.density(self._next, self.skew) + spare
             return self._led(self._following(begin, rows, most))
-        return [self._log.page_at(probe)]
+        return [self.log.page_at(probe)]
 
     def _first_pages(self, count: int, most: int) -> list[int]:
         if self._hint is None:
             return [self._search.first() if self._trusted else 1]
-        number, slack, step = self._hint[0], min(self._hint[1], 100 * self._log.size), self._log.sign
+        number, slack, step = self._hint[0], min(self._hint[1], 100 * self.log.size), self.log.sign
         last = max(0, number + step * (count + 2 * slack))
         if self._ascending and self._total is not None:
             last = max(number, min(last, self._total - 1))
-        pages = list(range(self._log.page_of(number), self._log.page_of(last) + step, step))
+        pages = list(range(self.log.page_of(number), self.log.page_of(last) + step, step))
         unseen = [] if self._trusted or 1 in pages else [1]
         if self._anchor is None:
             self._left += pages[:1]
             return unseen or pages[:1]
         return unseen + (self._led(pages[:most]) if self._ascending else pages[:most])
 
-    def _begin_reading(self) -> bool:
-        """Whether the start is found. Rows fetched after it are read immediately."""
-        self._begin = self._search.begin()
-        if self._begin is None:
-            return False
-        self._next = self._begin
-        self._held.clear()
-        self._read_on()
-        return True
-
-    def _is_astray(self, begin: int) -> bool:
-        """Whether reading began too far before the wanted rows: none within two pages."""
-        return (
-            self._next - begin > 2 * self._log.size
-            and self._held.peak < self._start - self.skew
-            and self._next < self._log.end
-        )
-
-    @property
-    def is_reading(self) -> bool:
-        """Whether the start is found, and pages are read sequentially."""
-        return self._begin is not None
-
     def add(self, responses: Sequence[Response[R]]) -> None:
         """Add one round of pages as the provider sent them. Raises OddPages, LogMoved."""
         total = self.ending.end
-        self._log.add(responses)
+        self.log.add(responses)
         # Pages that were asked for too early count as guesses: so a first page of a hundred keeps its bound.
         self._take_over(min(len(responses), _MOST_COST) if self._is_ahead else 1, again=total != self.ending.end)
 
     def adopt(self, chain: Chain[R]) -> None:
         """Take a chain in place of rounds: nothing is unconfirmed. Read as a chain what `wanted` names then, too."""
         self._hint = [0, 0]
-        self._log.adopt(chain)
+        self.log.adopt(chain)
         self._left.clear()
         self._take_over(1, again=False)
 
     def chain(self, time: int) -> Chain[R] | None:
         """A chain of the pages from which a walk that starts at `time` gets as far as this one; None where this one has
         read nothing."""
-        is_to_end, last = self.is_reading and self._needs_the_end(), self._next - 1 if self.is_reading else None
-        return self._log.chain(time * self._log.sign - self.skew, last, is_to_end=is_to_end)
+        log, behind = self.log, self.hint_at(time)
+        if behind is None:
+            return None
+        before = max(log.number(behind[0]) - log.support, log.first)
+        edges = [log.page_at(before), log.page_at(before if self.begin is None else self._next - 1)]
+        if self.begin is not None and self._needs_the_end():
+            edges.append(log.page_of(log.total) + 1)
+        return Chain(log.size, min(edges), max(edges))
 
     def place(self) -> int | None:
         """Return the page of the row before which reading began."""
-        return None if self._begin is None else self._log.page_at(max(self._begin - 1, self._log.first))
+        return None if self.begin is None else self.log.page_at(max(self.begin - 1, self.log.first))
 
     def unconfirmed(self) -> int | None:
         """The page to read again (see `Steadiness`) before rows are handed out; None where all that were read are
         certainly of one state of the log."""
         if (place := self.place()) is None:
             return None
-        edges = [place, self._log.page_at(self._next - 1)]
+        edges = [place, self.log.page_at(self._next - 1)]
         if self.ending.shown_by is not None and self._needs_the_end():
             edges.append(self.ending.shown_by)
         return self.steadiness.page_to_confirm(min(edges), max(edges))
 
-    def repeated(self) -> int | None:
-        """See `PositionLog.repeated`."""
-        return self._log.repeated()
-
     def _take_over(self, cost: int, *, again: bool) -> None:
-        if self._log.step_back > self.skew:
+        if self.log.step_back > self.skew:
             # Times run back by more than the skew: search again with the larger one.
-            self.skew = self._log.step_back
+            self.skew = self.log.step_back
             again = True
-        if again and self._begin is not None:
-            self._begin = None
-            self._held.clear()
         if again:
-            self._search = self._new_search()
-        if self._anchor is not None and self._hint and self.steadiness.has_read(self._anchor.page):
-            self._search.proven = self._log.number(self._hint[0])
-        if self._begin is None:
+            self.begin = None
+        if again:
+            self._search = Search(self.log, edge=self._start - self.skew, now=self._now, marks=self._marks)
+        if self._anchor is not None and self._hint and self._anchor.page in self.steadiness.pages:
+            self._search.proven = self.log.number(self._hint[0])
+        if self.begin is None:
             self._search.narrow(cost)
         else:
             self._read_on()
 
     def _read_on(self) -> None:
         """Take over the rows that follow the read ones without a gap."""
-        assert self._begin is not None
-        rows = self._log.run(self._next)
+        assert self.begin is not None
+        rows = self.log.run(self._next)
         self._next += len(rows)
         self._held.extend(rows)
 
     def take(self) -> Rows[R]:
         """Return the certain rows, in reading order of their times and, if equal, of their numbers."""
         rows = self._held.take(self._sure())
-        return Rows([(self._log.number(x), row) for x, row in rows], self.complete_until, self._is_over())
+        has_ended = self.begin is not None and self._sure() >= self._stop
+        return Rows([(self.log.number(x), row) for x, row in rows], self.complete_until, has_ended)
 
     @property
     def complete_until(self) -> int:
@@ -320,20 +288,31 @@ class PositionReader(Generic[R]):
 
     def _sure(self) -> int:
         """Return the v below which no row is unread."""
-        if self._begin is None:
+        if self.begin is None:
             return self._held.given
-        if self._next >= self._log.end:
+        if self._next >= self.log.end:
             return self._stop
         return min(self._stop, self._held.peak - self.skew)
 
-    def _is_over(self) -> bool:
-        return self._begin is not None and self._sure() >= self._stop
-
     def consecutive(self) -> Consecutive[R] | None:
         """Return the rows read without a gap; None before the start is found."""
-        return None if self._begin is None else self._log.consecutive(self._begin, self._next)
+        if self.begin is None:
+            return None
+        log, x, after = self.log, self.begin, min(self._next, self.log.end)
+        while log.knows(x - 1):
+            x -= 1
+        first = x if self._ascending else -after
+        return Consecutive(first, [log.rows[number] for number in range(first, first + after - x)], log.total)
 
     def hint_at(self, time: int) -> list[int] | None:
-        """For a walk that starts at `time`: the number of a row behind it, about how many rows one skew holds there,
-        and, of that page, the other numbers of `PositionLog.hint`. None where this walk has read nothing."""
-        return self._log.hint(time * self._log.sign - self.skew, self.skew)
+        """For a walk that starts at `time`: the number of the last row read behind it, the approximate number of rows
+        in one skew there, the number of known rows of that page (and ENDS if it is not full), and their digest. None if
+        no row was read."""
+        log, edge, known = self.log, time * self.log.sign - self.skew, self.log.timed()
+        if not known:
+            return None
+        below = [x for x, v in known if v < edge] or [known[0][0]]
+        behind = log.number(next(filter(log.is_supported, reversed(below)), below[-1]))
+        slack = len([v for _, v in known if edge <= v < edge + self.skew])
+        page = log.rows_of(log.page_of(behind))
+        return [behind, slack, len(page) + ENDS * (len(page) < log.size), digest_of(page)]

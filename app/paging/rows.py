@@ -107,12 +107,6 @@ class HeldRows(Generic[R]):
     def __len__(self) -> int:
         return len(self._rows)
 
-    def clear(self) -> None:
-        """Drop the rows that were not returned."""
-        self.peak = NEVER
-        self._last.clear()
-        self._rows.clear()
-
     def extend(self, rows: Iterable[tuple[int, R, int | None]]) -> None:
         """Add the next rows as (x, row, v); `v` None if it has no valid time: it counts at the time of its
         neighbours."""

@@ -74,7 +74,7 @@ class Steadiness(Generic[R]):
 
     def __init__(self, anchor: Anchor | None) -> None:
         self._anchor = anchor
-        self._pages: dict[int, _Page[R]] = {}
+        self.pages: dict[int, _Page[R]] = {}  #: the pages read
         self._round = 0
 
     def add(self, responses: Sequence[Response[R]]) -> None:
@@ -87,25 +87,17 @@ class Steadiness(Generic[R]):
                     raise LogMoved
                 read = 0
             times = [row.time for row in response.rows]
-            self._pages.setdefault(response.page, _Page(read, self._round, response.rows, times))
-
-    def forget(self, page: int) -> None:
-        """Drop a page, which is read again."""
-        self._pages.pop(page, None)
-
-    def has_read(self, page: int) -> bool:
-        """Whether a page was read."""
-        return page in self._pages
+            self.pages.setdefault(response.page, _Page(read, self._round, response.rows, times))
 
     def page_to_confirm(self, first: int, last: int) -> int | None:
         """The page to read again (`confirm`) before rows of the pages `first` to `last` are handed out; None where they
         are of one state already."""
-        pages = [page for page in range(last, first - 1, -1) if page in self._pages]
-        if len(pages) <= 1 or (first == 1 and not any(self._pages[page].rows for page in pages)):
+        pages = [page for page in range(last, first - 1, -1) if page in self.pages]
+        if len(pages) <= 1 or (first == 1 and not any(self.pages[page].rows for page in pages)):
             return None  # also a log without rows, whatever its total says
         unsure = self._unsure(pages)
         behind = pages[0] + 1
-        while unsure is not None and behind in self._pages:
+        while unsure is not None and behind in self.pages:
             pages.insert(0, behind)
             if self._unsure(pages) is None:
                 return None
@@ -114,7 +106,7 @@ class Steadiness(Generic[R]):
 
     def confirm(self, response: Response[R]) -> None:
         """Take the page named by `page_to_confirm`, read again. Raises LogMoved where it holds other rows."""
-        page = self._pages[response.page]
+        page = self.pages[response.page]
         self._round += 1
         same = (row.same_as(other) for row, other in zip(page.rows, response.rows, strict=False))
         if len(response.rows) < len(page.rows) or not all(same):
@@ -125,12 +117,12 @@ class Steadiness(Generic[R]):
         """Return the first of the descending pages that may be of another state than those before it, or the one with
         which to compare it; None if there is none."""
         at, *lower = pages
-        base, following = self._pages[at], self._pages[at]
+        base, following = self.pages[at], self.pages[at]
         behind: dict[int | None, list[R]] = {}
         for number in lower:
             for time, row in zip(following.times, following.rows, strict=True):
                 behind.setdefault(time, []).append(row)
-            page = self._pages[number]
+            page = self.pages[number]
             is_before = page.read <= base.read
             if is_before and page.held <= base.read:
                 return number

@@ -48,10 +48,10 @@ BUGS = (
     Bug(
         "a stale position is used unchecked",
         "app/paging/position_reader.py",
-        "        self._begin = self._search.begin()\n",
-        "        self._begin = self._search.begin()\n"
-        "        if self._hint is not None:\n"
-        "            self._begin = max(self._log.first, min(self._log.end, self._log.number(self._hint[0])))\n",
+        "            self.begin = self._search.begin()\n",
+        "            self.begin = self._search.begin()\n"
+        "            if self._hint is not None:\n"
+        "                self.begin = max(self.log.first, min(self.log.end, self.log.number(self._hint[0])))\n",
         "tests/properties/test_positions.py::test_a_hint_need_not_be_right",
     ),
     Bug(

@@ -10,8 +10,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from app.paging.position_log import ENDS
-from app.paging.position_reader import LogMoved, OddPages, PositionReader, Response
+from app.paging.position_reader import ENDS, LogMoved, OddPages, PositionReader, Response
 from tests.properties.logs import HISTORY, STEPS, Log, Reading, Row, logs
 
 SEEDS = st.integers(0, 1 << 16)

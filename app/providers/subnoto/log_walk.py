@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import msgspec
 
 from app.domain.errors import SourceFailed
-from app.domain.position import Position, first_time
+from app.domain.position import first_time
 from app.paging.chain import Chain
 from app.paging.position_reader import LogMoved, OddPages, PositionReader, Response, Rows
 from app.paging.rows import are_equal
@@ -61,7 +61,7 @@ class LogWalk:
         self._compared = set[int | None]()  # pages read again because of rows seen twice
         self._doubts = set[str]()  # reasons of `gaps` that stay for the whole walk
         self.chain: Chain[LogRow] | None = None
-        self._near: list[int] | None = None  # the hint of a reader that continues another
+        self.near: list[int] | None = None  #: the hint of a reader that continues another
         #: The row behind the end as a reader knew it, once read.
         self._behind: tuple[PositionReader[LogRow] | None, int, list[LogRow]] = None, 0, []
         self._total_differs = False  # whether a total differs from that end
@@ -96,19 +96,18 @@ class LogWalk:
     def gaps(self) -> set[str]:
         """Return the reasons why rows may be missing or come twice: see `app.providers.subnoto.gaps`."""
         ending = self.reader.ending
-        seen = {LACKING: ending.lacks_rows, TWINS: ending.may_be_twins, UNORDERED: self.reader.is_unordered}
+        seen = {LACKING: ending.lacks_rows, TWINS: ending.may_be_twins, UNORDERED: self.reader.log.is_unordered}
         return self._doubts.union(reason for reason, is_so in seen.items() if is_so)
-
-    def place(self, position: Position) -> list[int] | None:
-        """Return the numbers of a hint that lead to a position; None if no row was read."""
-        return self.reader.hint_at(first_time(position, self._ascending)) or self._near
 
     async def advance(self, want: int, most: int, *, confirm: bool = True) -> bool:
         """Make one round of calls; returns whether one was needed."""
         if self.chain is not None:
             return await self._link(self.chain, want, most)
         try:
-            if pages := self.reader.wanted(want, min(most, self._at_once())) if most > 0 else self.reader.last_look():
+            # Fewer pages in one round if they are large.
+            page_bytes = self._spent.bytes // max(1, self._spent.calls) or self._observations.page_bytes
+            most_pages = min(most, max(1, ENOUGH_BYTES // page_bytes))
+            if pages := self.reader.wanted(want, most_pages) if most > 0 else self.reader.look():
                 end = self.reader.ending.end
                 # In the same round, because the vendor's calls take longer than all else.
                 look = [self._look_behind(end)] if end and self.reader.unproven() and not self._has_looked(end) else []
@@ -116,7 +115,11 @@ class LogWalk:
                 return True
             if await self._is_cut():
                 return True
-            page = self._unconfirmed() if confirm and not self._doubts & {AGAIN, SHUFFLED} else None
+            page = None
+            if confirm and not self._doubts & {AGAIN, SHUFFLED} and (page := self.reader.unconfirmed()) is None:
+                repeated = self.reader.log.repeated()
+                page = None if repeated in self._compared else repeated
+                self._compared.add(repeated)
         except OddPages as odd:
             # A page that is not full may be the end, or truncated.
             self._resize(odd.page_size)
@@ -127,15 +130,6 @@ class LogWalk:
         if page is not None:
             await self._fetch([page], again=True)
         return page is not None
-
-    def _unconfirmed(self) -> int | None:
-        """Return the page to read again before rows are returned; None if there is none."""
-        if (page := self.reader.unconfirmed()) is not None:
-            return page
-        page = self.reader.repeated()
-        found = None if page in self._compared else page
-        self._compared.add(page)
-        return found
 
     def _has_looked(self, end: int) -> bool:
         return self._behind[0] is self.reader and self._behind[1] == end
@@ -151,27 +145,20 @@ class LogWalk:
     async def read_before_end(self) -> bool:
         """Read the page before the last one, which a server may repeat for the page after it. Returns whether that was
         needed."""
-        page = self.reader.page_before_end()
-        if page is not None:
-            await self._fetch([page])
-        return page is not None
+        log = self.reader.log
+        last = log.page_of(log.total - 1)
+        if last < 2 or log.is_chain or last not in log.steadiness.pages or last - 1 in log.steadiness.pages:
+            return False
+        await self._fetch([last - 1])
+        return True
 
     async def is_unmoved(self) -> bool:
         """Check by one call that no record was removed since this walk's first response."""
         page, moves = self.reader.place(), self.moves
-        if page is None or not self.reader.steadiness.has_read(page):
+        if page is None or page not in self.reader.steadiness.pages:
             return self.chain is None
         await self._fetch([page], again=True)
         return moves == self.moves and AGAIN not in self._doubts
-
-    def _at_once(self) -> int:
-        """Return the number of pages to fetch in one round, from earlier sizes."""
-        return max(1, ENOUGH_BYTES // (self._spent.bytes // max(1, self._spent.calls) or self._observations.page_bytes))
-
-    def _are_behind(self, pages: list[int]) -> bool:
-        """Whether the pages are after the end that totals and lists claim, to prove it."""
-        end = self.reader.ending.end
-        return self.chain is None and end is not None and (min(pages) - 1) * self.size >= end
 
     async def _list(self, pages: list[int], size: int, kind: str | None) -> list[tuple[int, LogPage]] | None:
         """Return pages, or None if optional calls of this `kind` fail, which is a reason. Raises as `list_logs`."""
@@ -195,7 +182,10 @@ class LogWalk:
 
     async def _fetch(self, pages: list[int], *, again: bool = False) -> None:
         size = self.size if self.chain is None else self.chain.size
-        kind = AGAIN if again else BEHIND if self._are_behind(pages) else None
+        end = self.reader.ending.end
+        # Pages after the end that totals and lists claim, to prove it.
+        is_behind = self.chain is None and end is not None and (min(pages) - 1) * self.size >= end
+        kind = AGAIN if again else BEHIND if is_behind else None
         try:
             found = await self._list(pages, size, kind)
         except PageTooLarge as large:
@@ -257,7 +247,7 @@ class LogWalk:
                 self.reader.steadiness.confirm(responses[0])
             else:
                 self.reader.add(responses)
-                if self.reader.ending.repeats:
+                if self.reader.ending.repeated is not None:
                     self._index.forget(self.query)  # it has rows of the last page as those of later ones
         except OddPages as odd:
             self._resize(odd.page_size)
@@ -287,12 +277,12 @@ class LogWalk:
         chain = self.reader.chain(start) if self.moves > 1 and self.chain is None else None
         # Rows move towards lower numbers, so begin a little before their last place.
         found = self.reader.hint_at(start)
-        self._near = self._near if found is None else [max(0, found[0] - self.size // 4), found[1]]
+        self.near = self.near if found is None else [max(0, found[0] - self.size // 4), found[1]]
         self._follow(chain)
 
     def _follow(self, chain: Chain[LogRow] | None) -> None:
         """Continue with another reader, over a chain if there is one."""
-        self.reader, self.chain = self._new_reader(self._goes_on_at(), self._near), chain
+        self.reader, self.chain = self._new_reader(self._goes_on_at(), self.near), chain
 
     async def _link(self, chain: Chain[LogRow], want: int, most: int) -> bool:
         """Advance a reader over a chain: read its next page, or find the others that are needed."""
@@ -330,18 +320,19 @@ class LogWalk:
             chain.doubted = None
         if chain is not None or not self._has_looked(end):
             await self._look_behind(end)
-        is_cut, self._looks = self.reader.contradicts_end(self._behind[2], chain), self._looks + 1
-        if not is_cut and chain is None and self.reader.ends_with(self._behind[2]):
+        log, found, self._looks = self.reader.log, self._behind[2], self._looks + 1
+        last = log.rows.get(log.total - 1) if chain is None else chain.rows[-1]
+        is_cut = log.are_others(found, last)
+        if found and not is_cut and chain is None and last is not None and all(map(last.same_as, found)):
             # The server repeats its last page for all pages after it, or this row is a twin of the last one.
             far = await self._list([end + _FAR], 1, BEHIND)
-            is_cut = far is not None and (not far[0][1].rows or self.reader.contradicts_end(far[0][1].rows))
-            last = self.reader.rows_of(end // self.size + 1)[-2:]
-            if self._total_differs and not is_cut and are_equal(last):
+            is_cut = far is not None and (not far[0][1].rows or log.are_others(far[0][1].rows, last))
+            if self._total_differs and not is_cut and are_equal(log.rows_of(end // self.size + 1)[-2:]):
                 self._doubts.add(TWINS)
         if is_cut and self._looks > _LOOKS:
             self._doubts.add(BEHIND)
         if not is_cut or self._looks > _LOOKS:
-            ending.prove(end)
+            ending.proven = end
             return False
         if chain is None:
             await self._fetch([end // self.size + 1])
@@ -357,11 +348,12 @@ class LogWalk:
         page sends its last row for all after it."""
         page = end // self.size + 1
         found = await self._list([*range(end + 1, page * self.size + 1), end + _FAR], 1, BEHIND) or []
-        rows = self.reader.rows_of(page) + [row for _, answer in found[:-1] for row in answer.rows[:1]]
+        rows = self.reader.log.rows_of(page) + [row for _, answer in found[:-1] for row in answer.rows[:1]]
         far = found[-1][1].rows if found else []
         while far and len(rows) > 1 and all(map(far[0].same_as, rows[-2:])):
             rows.pop()
         if len(rows) <= end % self.size:
             self._doubts.add(BEHIND)
-            return self.reader.ending.prove(end)
+            self.reader.ending.proven = end
+            return
         self._take([Response(page, rows, (page - 1) * self.size + len(rows))])

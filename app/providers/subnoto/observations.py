@@ -34,7 +34,9 @@ class AccountObservations(Observations):
         self._refused: dict[str, int] = {}  # event types, and until when
         self.has_unreadable = False  #: whether an unreadable record was seen: where one is, others are likely
         self._step_back = 0
-        self._longest = 0
+        #: Rows of the longest page. The place of a page of more rows in the log is unknown, because the server may
+        #: count in smaller pages than requested; one of fewer rows is the last.
+        self.longest = 0
         self._lag = 0
 
     def learn(self, category: str, pages: Iterable[LogPage]) -> None:
@@ -42,7 +44,7 @@ class AccountObservations(Observations):
         seen = self._seen.setdefault(category, set())
         known = len(seen)
         for page in pages:
-            self._longest = max(self._longest, len(page.rows))
+            self.longest = max(self.longest, len(page.rows))
             readable = [row for row in page.rows if not row.bad]
             if len(readable) < len(page.rows):
                 self.has_unreadable = True
@@ -98,12 +100,6 @@ class AccountObservations(Observations):
         if late > self._lag:
             self._lag = late
             self.note("lag_seconds", round(late / 1e6, 1), "records that were not there when the log was read last")
-
-    @property
-    def longest(self) -> int:
-        """Return the rows of the longest page. The place of a page of more rows in the log is unknown, because the
-        server may count in smaller pages than requested; one of fewer rows is the last."""
-        return self._longest
 
     def shrink_pages(self, rows: int) -> int | None:
         """Record a page of `rows` before others; returns the new `page_size`. It needs two such responses, because one

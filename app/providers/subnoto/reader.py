@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from operator import attrgetter
 
-from app.domain.position import Position
+from app.domain.position import Position, first_time
 from app.domain.query import matches_type
 from app.paging.position_reader import Rows
 from app.providers.base import ENOUGH_BYTES, Batch, Hint
@@ -50,13 +50,13 @@ class SubnotoReader:
         while True:
             # The search for the start is not shortened, because no records can be returned without it.
             left = 0 if self._spent.bytes >= enough else ahead - self._spent.calls
-            if not await self._walk.advance(want, left if self._walk.reader.is_reading else max_calls):
+            if not await self._walk.advance(want, left if self._walk.reader.begin is not None else max_calls):
                 break
         taken, span = self._walk.take(), self._span
         self._misses = max(self._misses, await self._count_missing(taken))
         unread = {number for number, row in taken.rows if row.bad}
         unread |= {
-            at for at, time in self._walk.reader.misplaced.items() if self._span.since <= time < self._span.until
+            at for at, time in self._walk.reader.log.misplaced.items() if self._span.since <= time < self._span.until
         }
         name = f"{self._walk.query.category} {self._walk.query.envelope}"
         bad = Counter({name: self._misses}) + Counter(f"{name} {number}" for number in unread)
@@ -91,7 +91,7 @@ class SubnotoReader:
         first = span.position[0] if self._is_first else self._begun[-1] if len(self._begun) > 1 else begin
         last = end if taken.ended else taken.complete_until
         low, high = sorted((first, last))
-        misplaced = [time for time in self._walk.reader.misplaced.values() if low <= time < high]
+        misplaced = [time for time in self._walk.reader.log.misplaced.values() if low <= time < high]
         misses, settled = 0, self._request.now - self._walk.skew
         if order is not None and self._is_first and (taken.ended or not self._numbered):
             misses = await order.missing(low, high, misplaced, 1 + taken.ended, settled)
@@ -149,7 +149,7 @@ class SubnotoReader:
         return bool(self._walk.query.event_types)
 
     def hint(self, position: Position) -> Hint:
-        found = self._walk.place(position)
+        found = self._walk.reader.hint_at(first_time(position, self._ascending)) or self._walk.near
         # Numbers of rows are compared only if none was removed during the walk.
         ties = ties_at(position, self._numbered, ascending=self._ascending)
         begun = [] if self._walk.moves else self._begun

@@ -68,10 +68,6 @@ class _Log:
         rows, time = self.numbers[-1] - self.numbers[first], self.times[-1] - self.times[first]
         return rows * span // time if time > 0 else _MOST_SLACK
 
-    def ends_here(self, now: int) -> bool:
-        """Whether its last rows are known, and few may have been added since."""
-        return self.numbers[-1] == self.total - 1 and self.rows_in(max(0, now - self.seen)) <= _FEW
-
 
 class TimeIndex:
     """Index of one account, in this process. Times and `skew` in µs."""
@@ -131,6 +127,8 @@ class TimeIndex:
         Between known rows, a search from `around` costs no more."""
         log = self._logs.get(query)
         edge = start - skew if ascending else start + skew
-        if log is None or not log.times or edge <= log.times[-1] or not log.ends_here(now):
+        if log is None or not log.times or edge <= log.times[-1]:
+            return None
+        if log.numbers[-1] != log.total - 1 or log.rows_in(max(0, now - log.seen)) > _FEW:
             return None
         return [log.numbers[-1], min(_MOST_SLACK, log.rows_in(skew) + 1)]
