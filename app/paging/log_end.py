@@ -64,7 +64,7 @@ class LogEnd:
         self._agrees: set[int] = set()  # pages that end at their own total, and announce no other
         self.grown: set[int] = set()  #: pages after the end whose rows were added during the walk: they show it, too
         self._gap = 1
-        self._read_again: set[int] = set()  # pages that were not full, and rows after them
+        self.read_again: set[int] = set()  #: pages that were not full, and rows after them
         self._beyond: set[int] = set()  # pages that start after their own total, and have rows
         self.repeated: RepeatedPage | None = None  #: the last page, if a later one had its rows
         self._exceeds = False  # whether a list exceeded its total, which makes all totals unreliable
@@ -77,13 +77,6 @@ class LogEnd:
         """Record that a list had rows up to `end` that were there before: the totals so far were too low."""
         self.doubt()
         self.end = max(self.end or 0, end)
-
-    def unproven(self) -> int:
-        """Return the rows of the last page if it may be truncated, although totals or a later page show the end: all
-        totals may lack as many rows. 0 if it is full or the end is proven."""
-        end, rows = self.end or 0, (self.end or 0) % self._size
-        is_read = self.lengths.get(end // self._size + 1) == rows
-        return rows if is_read and not self.is_settled and end != self.proven else 0
 
     def note(self, page: int, rows: int, total: int | None, has_next: bool | None) -> None:
         """Record a response: the number of the page's rows; `total` None if the page was refused."""
@@ -127,10 +120,6 @@ class LogEnd:
         """Return the number of rows of each page that has some."""
         return {page: rows for page, rows in self.lengths.items() if rows}
 
-    def is_forgotten(self, page: int) -> bool:
-        """Whether a page is to be read again as if it had not been read."""
-        return page in self._read_again and page not in self.lengths
-
     def _first_short(self) -> int | None:
         """Return the first page read that is not full."""
         return min((page for page, rows in self.lengths.items() if rows < self._size), default=None)
@@ -169,8 +158,8 @@ class LogEnd:
         later = [rows for page, rows in lengths.items() if page > short]
         if any(later):
             # Rows behind a page that is not full: the log grew, it was cut short, or pages are smaller than requested.
-            if max(later) != lengths[short] and short not in self._read_again:
-                self._read_again.add(short)
+            if max(later) != lengths[short] and short not in self.read_again:
+                self.read_again.add(short)
                 del self.lengths[short]
                 return short
             raise OddPages(lengths[short] or size)

@@ -163,7 +163,8 @@ class PositionReader(Generic[R]):
             return []
         needed = self._needs_the_end() if needed is None else needed
         total, page = self.log.total, self.ending.look(needed=needed)
-        is_forgotten = page is not None and self.ending.is_forgotten(page)
+        # It is read again as if it had not been read.
+        is_forgotten = page in self.ending.read_again and page not in self.ending.lengths
         if page is not None and is_forgotten:
             self.log.forget(page)
         if total != self.log.total or is_forgotten:
@@ -178,8 +179,11 @@ class PositionReader(Generic[R]):
         return all(known < page for known in self.ending.pages())
 
     def unproven(self) -> int:
-        """See `LogEnd.unproven`; 0 if the end is not needed."""
-        return self.ending.unproven() if self.begin is not None and self._needs_the_end() else 0
+        """Return the rows of the last page if it may be truncated, although totals or a later page show the end: all
+        totals may lack as many rows. 0 if it is full, or the end is proven or not needed."""
+        ending, (full, rows) = self.ending, divmod(self.log.total, self.log.size)
+        is_open = not ending.is_settled and self.log.total != ending.proven and ending.lengths.get(full + 1) == rows
+        return rows if is_open and self.begin is not None and self._needs_the_end() else 0
 
     def _needs_the_end(self) -> bool:
         """Whether the returned rows depend on the end of the log."""

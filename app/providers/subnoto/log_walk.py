@@ -9,7 +9,7 @@ import msgspec
 from app.domain.errors import SourceFailed
 from app.domain.position import first_time
 from app.paging.chain import Chain
-from app.paging.position_reader import LogMoved, OddPages, PositionReader, Response, Rows
+from app.paging.position_reader import LogMoved, OddPages, PositionReader, Response
 from app.paging.rows import are_equal
 from app.paging.steadiness import have_risen, is_shuffled
 from app.providers.base import ENOUGH_BYTES, CallBudget, ReadRequest
@@ -88,11 +88,6 @@ class LogWalk:
             reader.ending.doubt()
         return reader
 
-    def take(self) -> Rows[LogRow]:
-        """Return the rows that are complete by now."""
-        self.skew = self.reader.skew
-        return self.reader.take()
-
     def gaps(self) -> set[str]:
         """Return the reasons why rows may be missing or come twice: see `app.providers.subnoto.gaps`."""
         ending = self.reader.ending
@@ -110,7 +105,8 @@ class LogWalk:
             if pages := self.reader.wanted(want, most_pages) if most > 0 else self.reader.look():
                 end = self.reader.ending.end
                 # In the same round, because the vendor's calls take longer than all else.
-                look = [self._look_behind(end)] if end and self.reader.unproven() and not self._has_looked(end) else []
+                is_open = end and self.reader.unproven() and self._behind[:2] != (self.reader, end)
+                look = [self._look_behind(end)] if end and is_open else []
                 await gather_all([self._fetch(pages), *look])
                 return True
             if await self._is_cut():
@@ -130,9 +126,6 @@ class LogWalk:
         if page is not None:
             await self._fetch([page], again=True)
         return page is not None
-
-    def _has_looked(self, end: int) -> bool:
-        return self._behind[0] is self.reader and self._behind[1] == end
 
     async def _look_behind(self, end: int) -> None:
         """Read the row behind the end, and that of a chain before it, in pages of one row."""
@@ -190,7 +183,7 @@ class LogWalk:
             found = await self._list(pages, size, kind)
         except PageTooLarge as large:
             self.size = self._observations.too_large(self.size, large.bytes)
-            self.reader, self.chain = self._new_reader(self._goes_on_at()), None
+            self._renew()
             return
         except EventTypesRefused as refused:
             self._observations.refuse(self.query.event_types, is_known=refused.is_known)
@@ -266,7 +259,11 @@ class LogWalk:
         self._restarts += 1
         if self._restarts > _RESTARTS:
             raise SourceFailed("the provider's log contradicts itself: its pages do not fit its totals")
-        self.reader, self.chain = self._new_reader(self._goes_on_at(), hint), None
+        self._renew(hint)
+
+    def _renew(self, hint: list[int] | None = None, chain: Chain[LogRow] | None = None) -> None:
+        """Continue with another reader, over a chain if there is one."""
+        self.reader, self.chain = self._new_reader(self._goes_on_at(), hint), chain
 
     def _go_on(self) -> None:
         """The rows' numbers have changed: continue from about the same place."""
@@ -278,11 +275,7 @@ class LogWalk:
         # Rows move towards lower numbers, so begin a little before their last place.
         found = self.reader.hint_at(start)
         self.near = self.near if found is None else [max(0, found[0] - self.size // 4), found[1]]
-        self._follow(chain)
-
-    def _follow(self, chain: Chain[LogRow] | None) -> None:
-        """Continue with another reader, over a chain if there is one."""
-        self.reader, self.chain = self._new_reader(self._goes_on_at(), self.near), chain
+        self._renew(self.near, chain)
 
     async def _link(self, chain: Chain[LogRow], want: int, most: int) -> bool:
         """Advance a reader over a chain: read its next page, or find the others that are needed."""
@@ -301,7 +294,7 @@ class LogWalk:
         if (reaching := chain.reaching(pages)) is None or self.moves > _MOVES:
             self._go_on()
         else:
-            self._follow(reaching)
+            self._renew(self.near, reaching)
         return True
 
     def _goes_on_at(self) -> int:
@@ -318,7 +311,7 @@ class LogWalk:
             return False
         if chain is not None:
             chain.doubted = None
-        if chain is not None or not self._has_looked(end):
+        if chain is not None or self._behind[:2] != (self.reader, end):
             await self._look_behind(end)
         log, found, self._looks = self.reader.log, self._behind[2], self._looks + 1
         last = log.rows.get(log.total - 1) if chain is None else chain.rows[-1]

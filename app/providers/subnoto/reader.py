@@ -9,7 +9,6 @@ from app.domain.position import Position, first_time
 from app.domain.query import matches_type
 from app.paging.position_reader import Rows
 from app.providers.base import ENOUGH_BYTES, Batch, Hint
-from app.providers.subnoto.client import LogQuery
 from app.providers.subnoto.gaps import LOST_TIES, MISPLACED, UNORDERED, UNSORTED, skew_reason
 from app.providers.subnoto.log_walk import LogRequest, LogWalk
 from app.providers.subnoto.mapping import type_of
@@ -39,45 +38,49 @@ class SubnotoReader:
         self._is_first = span.hint is None and len(span.position) == 1 and span.until - span.since > 1
         self._lost_ties = False  # whether it is unknown which records of the cursor's microsecond were returned
         self._numbered: list[SubnotoRecord] = []
-        hint = _usable(span.hint, request.query)
+        hint = span.hint or []
+        # Without its number of event types; none if it counts rows of another list.
+        is_usable = len(hint) in _HINTS and hint[0] == len(request.query.event_types)
+        hint = [max(0, number) for number in hint[1:]] if is_usable else []
         self._tied, self._begun = hint[1:3], hint[3 : 3 + _HINTS[len(hint) + 1]] if hint else []
         self._is_unsorted = False  # whether the provider does not show its order of time
         known_skew = hint[0] if hint else None
-        self._walk = LogWalk(request, known_skew=known_skew, place=hint[3 + len(self._begun) :])
+        self.walk = LogWalk(request, known_skew=known_skew, place=hint[3 + len(self._begun) :])
 
     async def read(self, want: int, max_calls: int) -> Batch:
         ahead, enough = self._spent.calls + max_calls, self._spent.bytes + ENOUGH_BYTES
         while True:
             # The search for the start is not shortened, because no records can be returned without it.
             left = 0 if self._spent.bytes >= enough else ahead - self._spent.calls
-            if not await self._walk.advance(want, left if self._walk.reader.begin is not None else max_calls):
+            if not await self.walk.advance(want, left if self.walk.reader.begin is not None else max_calls):
                 break
-        taken, span = self._walk.take(), self._span
+        self.walk.skew = self.walk.reader.skew
+        taken, span = self.walk.reader.take(), self._span
         self._misses = max(self._misses, await self._count_missing(taken))
         unread = {number for number, row in taken.rows if row.bad}
         unread |= {
-            at for at, time in self._walk.reader.log.misplaced.items() if self._span.since <= time < self._span.until
+            at for at, time in self.walk.reader.log.misplaced.items() if self._span.since <= time < self._span.until
         }
-        name = f"{self._walk.query.category} {self._walk.query.envelope}"
+        name = f"{self.walk.query.category} {self.walk.query.envelope}"
         bad = Counter({name: self._misses}) + Counter(f"{name} {number}" for number in unread)
-        records = number_ties(self._request.source, self._walk.query.category, taken.rows, self._keeps)
+        records = number_ties(self._request.source, self.walk.query.category, taken.rows, self._keeps)
         position = span.position
         self._lost_ties |= restore_ranks(records, position, self._tied, ascending=self._ascending)
         self._numbered += records
         records.sort(key=attrgetter("key"), reverse=not self._ascending)
-        gaps = self._walk.gaps()
+        gaps = self.walk.gaps()
         gaps |= {LOST_TIES} if self._lost_ties else set()
         gaps |= {MISPLACED} if self._misses else set()
         is_unproven = bool(gaps)
         gaps |= {UNSORTED} if self._is_unsorted else set()
-        seen = 0 if gaps & {UNORDERED, MISPLACED} else self._walk.reader.skew
+        seen = 0 if gaps & {UNORDERED, MISPLACED} else self.walk.reader.skew
         return Batch(
             [one for one in records if (one.key > position if self._ascending else one.key < position)],
             complete_until=taken.complete_until,
             ended=taken.ended,
             bad_records=bad,
             reason="; ".join(filter(None, [*sorted(gaps), skew_reason(seen, self._request.skew)])) or None,
-            any_readable=self._walk.any_readable,
+            any_readable=self.walk.any_readable,
             unproven=is_unproven,
             assumes=self._is_unsorted,
         )
@@ -91,42 +94,37 @@ class SubnotoReader:
         first = span.position[0] if self._is_first else self._begun[-1] if len(self._begun) > 1 else begin
         last = end if taken.ended else taken.complete_until
         low, high = sorted((first, last))
-        misplaced = [time for time in self._walk.reader.log.misplaced.values() if low <= time < high]
-        misses, settled = 0, self._request.now - self._walk.skew
+        misplaced = [time for time in self.walk.reader.log.misplaced.values() if low <= time < high]
+        misses, settled = 0, self._request.now - self.walk.skew
         if order is not None and self._is_first and (taken.ended or not self._numbered):
             misses = await order.missing(low, high, misplaced, 1 + taken.ended, settled)
             begun = [order.begin(first, ascending=self._ascending), *([first] if first != begin else [])]
             self._begun = [] if taken.ended else begun
-        elif order is not None and taken.ended and self._begun and not self._walk.moves:
+        elif order is not None and taken.ended and self._begun and not self.walk.moves:
             misses = await order.lacking(self._begun[0], first, last, settled) - len(misplaced)
             self._begun = []
         self._is_unsorted |= order is not None and order.is_lacking
-        return misses if misses > 0 and await self._walk.is_unmoved() else 0
+        return misses if misses > 0 and await self.walk.is_unmoved() else 0
 
     def _time_order(self) -> TimeOrder | None:
-        if (read := self._walk.reader.consecutive()) is None or self._walk.chain is not None:
+        if (read := self.walk.reader.consecutive()) is None or self.walk.chain is not None:
             return None
-        return TimeOrder(self._request, self._walk.query, self._walk.size, read)
+        return TimeOrder(self._request, self.walk.query, self.walk.size, read)
 
     async def rank(self, first: SubnotoReader | None = None, *, is_again: bool = False) -> int:
         """Return the number of the stream's records before `span.since`, including unreadable ones, in O(log n) calls.
         Does not count those that have arrived since `first` read, and are before its `span.since`. Ascending only.
         Counts all types if it no longer `filters_natively`. `is_again`: reads the page before the last one, too."""
-        while await self._walk.advance(1, 16, confirm=False) or (is_again and await self._walk.read_before_end()):
+        while await self.walk.advance(1, 16, confirm=False) or (is_again and await self.walk.read_before_end()):
             pass
-        read, end = self._walk.reader.consecutive(), 0 if first is None else first._walk.reader.ending.end or 0
+        read, end = self.walk.reader.consecutive(), 0 if first is None else first.walk.reader.ending.end or 0
         assert read is not None
         return read.rank(self._span.since) if first is None else read.rank(self._span.since, end, first._span.since)
-
-    @property
-    def is_log_empty(self) -> bool:
-        """Whether the log that was read has no records."""
-        return self._walk.reader.ending.end == 0
 
     def lacks_rows(self, rank: int) -> bool:
         """Whether `rank` may lack rows: the log moved, or they are before `span.since` but after this place in the log,
         or counted but not listed; or the provider does not show that, or that others are elsewhere in the log."""
-        walk = self._walk
+        walk = self.walk
         strays = self._request.index.strays(walk.query, 0, self._span.since)
         return walk.moves > 0 or self._is_unsorted or bool(walk.gaps()) or any(number >= rank for number in strays)
 
@@ -139,25 +137,14 @@ class SubnotoReader:
         self._is_unsorted |= order.is_lacking
         return agreed
 
-    async def is_unmoved(self) -> bool:
-        """Check by one call that no record was removed since this walk's first response."""
-        return await self._walk.is_unmoved()
-
     @property
     def filters_natively(self) -> bool:
         """Whether the provider applies the query's type filters, which it may have refused."""
-        return bool(self._walk.query.event_types)
+        return bool(self.walk.query.event_types)
 
     def hint(self, position: Position) -> Hint:
-        found = self._walk.reader.hint_at(first_time(position, self._ascending)) or self._walk.near
+        found = self.walk.reader.hint_at(first_time(position, self._ascending)) or self.walk.near
         # Numbers of rows are compared only if none was removed during the walk.
         ties = ties_at(position, self._numbered, ascending=self._ascending)
-        begun = [] if self._walk.moves else self._begun
-        return None if found is None else [len(self._walk.query.event_types), self._walk.skew, *ties, *begun, *found]
-
-
-def _usable(hint: Hint, query: LogQuery) -> list[int]:
-    """Return a hint without its number of event types; empty if it counts rows of another list."""
-    if hint is None or len(hint) not in _HINTS or hint[0] != len(query.event_types):
-        return []
-    return [max(0, number) for number in hint[1:]]
+        begun = [] if self.walk.moves else self._begun
+        return None if found is None else [len(self.walk.query.event_types), self.walk.skew, *ties, *begun, *found]

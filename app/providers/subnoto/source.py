@@ -160,13 +160,13 @@ class SubnotoSource:
                     return Total(0, "events", "gte")
                 ends.append(end)
                 ranks.append(await end.rank(ends[0] if ranks else None, is_again=is_again))
-                if end.is_log_empty and not end.lacks_rows(0):
+                if end.walk.reader.ending.end == 0 and not end.lacks_rows(0):
                     return Total(0, "events", "eq")
             # A row far from its place would be counted where it is, and not at its time.
             agreed = [await end.is_confirmed() for end in ends]
             if False in agreed and not is_again:
                 return await self._count(stream, query, since, until, spent, is_again=True)
-            is_steady = False not in agreed and (agreed[0] is not None or await ends[0].is_unmoved())
+            is_steady = False not in agreed and (agreed[0] is not None or await ends[0].walk.is_unmoved())
         except SourceForbidden:
             return None
         # Check again: if the server has refused the types meanwhile, the rest was counted with all types.
