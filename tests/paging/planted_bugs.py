@@ -57,8 +57,8 @@ BUGS = (
     Bug(
         "ordinals are counted within a page (Subnoto)",
         "app/providers/subnoto/reader.py",
-        "number_ties(self._request.source, self.walk.query.category, taken.rows, self._keeps)",
-        "number_ties(self._request.source, self.walk.query.category, [pair for pair in taken.rows if pair[1].time"
+        "number_ties(self._request.source, self.walk.calls.query.category, taken.rows, self._keeps)",
+        "number_ties(self._request.source, self.walk.calls.query.category, [pair for pair in taken.rows if pair[1].time"
         " != self._span.position[0] or len(self._span.position) == 1 or pair[0] % 2], self._keeps)",
         "tests/properties/test_readers.py::test_subnoto_gives_every_record_once_in_order",
     ),

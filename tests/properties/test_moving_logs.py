@@ -20,7 +20,7 @@ from app.domain.times import DAY, SECOND
 from app.providers.base import CallBudget, CommonSettings, Hint, ReadRequest
 from app.providers.subnoto.client import LogQuery
 from app.providers.subnoto.gaps import LOST_TIES, UNSORTED
-from app.providers.subnoto.log_walk import LogRequest
+from app.providers.subnoto.log_calls import LogRequest
 from app.providers.subnoto.observations import AccountObservations
 from app.providers.subnoto.reader import SubnotoReader
 from app.providers.subnoto.settings import SubnotoSettings

@@ -17,7 +17,7 @@ from app.domain.position import Position, first_time
 from app.domain.query import Query
 from app.providers.base import CallBudget, Hint, Reader, ReadRequest, Record
 from app.providers.subnoto.client import LogQuery, SubnotoClient
-from app.providers.subnoto.log_walk import LogRequest
+from app.providers.subnoto.log_calls import LogRequest
 from app.providers.subnoto.observations import AccountObservations as SubnotoObservations
 from app.providers.subnoto.reader import SubnotoReader
 from app.providers.subnoto.time_index import TimeIndex

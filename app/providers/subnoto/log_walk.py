@@ -4,40 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import msgspec
-
 from app.domain.errors import SourceFailed
 from app.domain.position import first_time
 from app.paging.chain import Chain
 from app.paging.position_reader import LogMoved, OddPages, PositionReader, Response
 from app.paging.rows import are_equal
-from app.paging.steadiness import have_risen, is_shuffled
-from app.providers.base import ENOUGH_BYTES, CallBudget, ReadRequest
+from app.providers.base import ENOUGH_BYTES
 from app.providers.http.concurrency import gather_all
-from app.providers.subnoto.client import PAGE_SIZE, EventTypesRefused, LogQuery, PageTooLarge, SubnotoClient
+from app.providers.subnoto.client import PAGE_SIZE, EventTypesRefused, PageTooLarge
 from app.providers.subnoto.gaps import AGAIN, BEHIND, LACKING, SHUFFLED, TWINS, UNORDERED
-from app.providers.subnoto.observations import AccountObservations
-from app.providers.subnoto.time_index import TimeIndex
-from app.providers.subnoto.wire import LogPage, LogRow
+from app.providers.subnoto.log_calls import LogCalls, LogRequest
+from app.providers.subnoto.wire import LogRow
 
 _RESTARTS, _MOVES = 4, 16  #: new readers for odd pages, and moves of the log, without progress
 _LOOKS = 8  #: for rows after the end, which a log that grows has again and again
 _FAR = 1 << 20  #: rows after the end, where a log has none
-
-
-class LogRequest(msgspec.Struct, frozen=True):
-    """One stream of one request: the list that it reads and what is known of the account. `skew` in µs: the setting;
-    `now` in µs guides the search for a time."""
-
-    client: SubnotoClient
-    query: LogQuery
-    span: ReadRequest
-    spent: CallBudget
-    source: str
-    skew: int
-    now: int
-    observations: AccountObservations
-    index: TimeIndex
 
 
 class LogWalk:
@@ -45,21 +26,17 @@ class LogWalk:
     before are complete. `known_skew`: that of the cursor that the walk continues; `place`: of its hint.
 
     `skew` in µs: the setting, or a larger one that was seen; `size`: rows of a page; `chain`: of pages, while the log
-    moves; `moves`: how often it moved; `any_readable`: whether any row was readable."""
+    moves; `moves`: how often it moved."""
 
     def __init__(self, request: LogRequest, *, known_skew: int | None, place: list[int]) -> None:
-        self._request, self.query = request, request.query
-        self._span, self._spent = request.span, request.spent
+        self.calls = LogCalls(request)
+        self._request, self._span, self._spent = request, request.span, request.spent
         self._observations, self._index = request.observations, request.index
         self._ascending = self._span.query.ascending
         self.size = self._observations.rows_at_once
         self.skew = max(request.skew, known_skew or 0)
         self._restarts = self.moves = self._chained = self._looks = 0  # `_chained`: rows of the last chain
-        self.any_readable = self._exceeds = False  # `_exceeds`: whether lists have exceeded totals
-        # By size, number, and whether the total is exceeded.
-        self._pages: dict[tuple[int, int, bool], list[LogRow]] = {}
         self._compared = set[int | None]()  # pages read again because of rows seen twice
-        self._doubts = set[str]()  # reasons of `gaps` that stay for the whole walk
         self.chain: Chain[LogRow] | None = None
         self.near: list[int] | None = None  #: the hint of a reader that continues another
         #: The row behind the end as a reader knew it, once read.
@@ -82,9 +59,9 @@ class LogWalk:
         reader: PositionReader[LogRow] = PositionReader(
             ascending=self._ascending, start=start, stop=self._span.until if self._ascending else self._span.since,
             skew=self.skew, page_size=self.size, now=self._request.now, hint=hint, marks=marks,
-            total=self._index.total(self.query), longest=self._observations.longest, glances=sorted(strays),
+            total=self._index.total(self.calls.query), longest=self._observations.longest, glances=sorted(strays),
         )  # fmt: skip
-        if self._exceeds:
+        if self.calls.exceeds:
             reader.ending.doubt()
         return reader
 
@@ -92,7 +69,7 @@ class LogWalk:
         """Return the reasons why rows may be missing or come twice: see `app.providers.subnoto.gaps`."""
         ending = self.reader.ending
         seen = {LACKING: ending.lacks_rows, TWINS: ending.may_be_twins, UNORDERED: self.reader.log.is_unordered}
-        return self._doubts.union(reason for reason, is_so in seen.items() if is_so)
+        return self.calls.doubts.union(reason for reason, is_so in seen.items() if is_so)
 
     async def advance(self, want: int, most: int, *, confirm: bool = True) -> bool:
         """Make one round of calls; returns whether one was needed."""
@@ -112,7 +89,7 @@ class LogWalk:
             if await self._is_cut():
                 return True
             page = None
-            if confirm and not self._doubts & {AGAIN, SHUFFLED} and (page := self.reader.unconfirmed()) is None:
+            if confirm and not self.calls.doubts & {AGAIN, SHUFFLED} and (page := self.reader.unconfirmed()) is None:
                 repeated = self.reader.log.repeated()
                 page = None if repeated in self._compared else repeated
                 self._compared.add(repeated)
@@ -130,7 +107,7 @@ class LogWalk:
     async def _look_behind(self, end: int) -> None:
         """Read the row behind the end, and that of a chain before it, in pages of one row."""
         reader = self.reader
-        found = await self._list([end + 1] if self.chain is None else [end, end + 1], 1, BEHIND)
+        found = await self.calls.list_pages([end + 1] if self.chain is None else [end, end + 1], 1, BEHIND)
         rows = [row for number, page in found or () if page.number in (None, number) for row in page.rows[:1]]
         self._behind = reader, end, rows
         self._total_differs = any(page.total != end for _, page in found or ())
@@ -151,27 +128,7 @@ class LogWalk:
         if page is None or page not in self.reader.steadiness.pages:
             return self.chain is None
         await self._fetch([page], again=True)
-        return moves == self.moves and AGAIN not in self._doubts
-
-    async def _list(self, pages: list[int], size: int, kind: str | None) -> list[tuple[int, LogPage]] | None:
-        """Return pages, or None if optional calls of this `kind` fail, which is a reason. Raises as `list_logs`."""
-        if kind is None:
-            return await self._request.client.list_logs(self.query, pages, size, self._spent)
-
-        async def attempt(spent: CallBudget) -> list[tuple[int, LogPage]] | PageTooLarge:
-            try:
-                return await self._request.client.list_logs(self.query, pages, size, spent)
-            except PageTooLarge as error:
-                return error
-            except EventTypesRefused:
-                raise SourceFailed("the provider refuses event types that it accepted") from None
-
-        found = await self._observations.optional.attempt(kind, self._spent, attempt)
-        if isinstance(found, PageTooLarge):
-            raise found
-        if found is None:
-            self._doubts.add(kind)
-        return found
+        return moves == self.moves and AGAIN not in self.calls.doubts
 
     async def _fetch(self, pages: list[int], *, again: bool = False) -> None:
         size = self.size if self.chain is None else self.chain.size
@@ -180,14 +137,13 @@ class LogWalk:
         is_behind = self.chain is None and end is not None and (min(pages) - 1) * self.size >= end
         kind = AGAIN if again else BEHIND if is_behind else None
         try:
-            found = await self._list(pages, size, kind)
+            found = await self.calls.list_pages(pages, size, kind)
         except PageTooLarge as large:
             self.size = self._observations.too_large(self.size, large.bytes)
             self._renew()
             return
         except EventTypesRefused as refused:
-            self._observations.refuse(self.query.event_types, is_known=refused.is_known)
-            self.query = LogQuery(self.query.category, self.query.envelope, self.query.workspace)
+            self.calls.refuse_types(is_known=refused.is_known)
             self._restart()
             return
         if found is None and again:
@@ -199,36 +155,19 @@ class LogWalk:
         for number, page in found:
             if page.refusal is not None and self.chain is None and not self.reader.may_lack(number, total):
                 if not self._retries and again:
-                    self._doubts.add(AGAIN)
+                    self.calls.doubts.add(AGAIN)
                     return
                 if not self._retries:
                     raise page.refusal
-                self._index.forget(self.query)
+                self._index.forget(self.calls.query)
                 self._restart(self._retries.pop())
                 return
         responses = [
             Response(number, page.rows, page.total if page.refusal is None else None, page.has_next, page.number)
             for number, page in found
         ]
-        self._observations.learn(self.query.category, [page for _, page in read])
-        for number, page in read:
-            self.any_readable = self.any_readable or not all(row.bad for row in page.rows)
-            offset = (number - 1) * size
-            is_repeated = page.number is not None and page.number < number
-            exceeds = offset + len(page.rows) > page.total
-            if not is_repeated:
-                # A page after the end may be the last one again, whose rows rise where others are removed.
-                key, is_full = (size, number, exceeds), len(page.rows) == size
-                before = self._pages.get(key, [])
-                if is_shuffled(before, page.rows, first=number > 1, last=is_full):
-                    self._doubts.add(SHUFFLED)
-                if not exceeds and have_risen(before, page.rows):
-                    self._doubts.add(UNORDERED)
-                self._pages[key] = page.rows
-            self._exceeds |= bool(page.rows) and not is_repeated and exceeds
-            late = self._index.learn(self.query, offset, page.rows, page.total, self._request.now, self._request.skew)
-            self._observations.note_lag(late)
-        if not (again and SHUFFLED in self._doubts):
+        self.calls.learn(read, size)
+        if not (again and SHUFFLED in self.calls.doubts):
             self._take(responses, again=again)
 
     def _take(self, responses: list[Response[LogRow]], *, again: bool = False) -> None:
@@ -241,7 +180,7 @@ class LogWalk:
             else:
                 self.reader.add(responses)
                 if self.reader.ending.repeated is not None:
-                    self._index.forget(self.query)  # it has rows of the last page as those of later ones
+                    self._index.forget(self.calls.query)  # it has rows of the last page as those of later ones
         except OddPages as odd:
             self._resize(odd.page_size)
         except LogMoved:
@@ -318,12 +257,12 @@ class LogWalk:
         is_cut = log.are_others(found, last)
         if found and not is_cut and chain is None and last is not None and all(map(last.same_as, found)):
             # The server repeats its last page for all pages after it, or this row is a twin of the last one.
-            far = await self._list([end + _FAR], 1, BEHIND)
+            far = await self.calls.list_pages([end + _FAR], 1, BEHIND)
             is_cut = far is not None and (not far[0][1].rows or log.are_others(far[0][1].rows, last))
             if self._total_differs and not is_cut and are_equal(log.rows_of(end // self.size + 1)[-2:]):
-                self._doubts.add(TWINS)
+                self.calls.doubts.add(TWINS)
         if is_cut and self._looks > _LOOKS:
-            self._doubts.add(BEHIND)
+            self.calls.doubts.add(BEHIND)
         if not is_cut or self._looks > _LOOKS:
             ending.proven = end
             return False
@@ -340,13 +279,13 @@ class LogWalk:
         """Read the rows after `end` of a page that stays truncated, in pages of one row. A server that repeats its last
         page sends its last row for all after it."""
         page = end // self.size + 1
-        found = await self._list([*range(end + 1, page * self.size + 1), end + _FAR], 1, BEHIND) or []
+        found = await self.calls.list_pages([*range(end + 1, page * self.size + 1), end + _FAR], 1, BEHIND) or []
         rows = self.reader.log.rows_of(page) + [row for _, answer in found[:-1] for row in answer.rows[:1]]
         far = found[-1][1].rows if found else []
         while far and len(rows) > 1 and all(map(far[0].same_as, rows[-2:])):
             rows.pop()
         if len(rows) <= end % self.size:
-            self._doubts.add(BEHIND)
+            self.calls.doubts.add(BEHIND)
             self.reader.ending.proven = end
             return
         self._take([Response(page, rows, (page - 1) * self.size + len(rows))])

@@ -10,7 +10,8 @@ from app.domain.query import matches_type
 from app.paging.position_reader import Rows
 from app.providers.base import ENOUGH_BYTES, Batch, Hint
 from app.providers.subnoto.gaps import LOST_TIES, MISPLACED, UNORDERED, UNSORTED, skew_reason
-from app.providers.subnoto.log_walk import LogRequest, LogWalk
+from app.providers.subnoto.log_calls import LogRequest
+from app.providers.subnoto.log_walk import LogWalk
 from app.providers.subnoto.mapping import type_of
 from app.providers.subnoto.record import SubnotoRecord, number_ties
 from app.providers.subnoto.ties import restore_ranks, ties_at
@@ -61,9 +62,9 @@ class SubnotoReader:
         unread |= {
             at for at, time in self.walk.reader.log.misplaced.items() if self._span.since <= time < self._span.until
         }
-        name = f"{self.walk.query.category} {self.walk.query.envelope}"
+        name = f"{self.walk.calls.query.category} {self.walk.calls.query.envelope}"
         bad = Counter({name: self._misses}) + Counter(f"{name} {number}" for number in unread)
-        records = number_ties(self._request.source, self.walk.query.category, taken.rows, self._keeps)
+        records = number_ties(self._request.source, self.walk.calls.query.category, taken.rows, self._keeps)
         position = span.position
         self._lost_ties |= restore_ranks(records, position, self._tied, ascending=self._ascending)
         self._numbered += records
@@ -80,7 +81,7 @@ class SubnotoReader:
             ended=taken.ended,
             bad_records=bad,
             reason="; ".join(filter(None, [*sorted(gaps), skew_reason(seen, self._request.skew)])) or None,
-            any_readable=self.walk.any_readable,
+            any_readable=self.walk.calls.any_readable,
             unproven=is_unproven,
             assumes=self._is_unsorted,
         )
@@ -109,7 +110,7 @@ class SubnotoReader:
     def _time_order(self) -> TimeOrder | None:
         if (read := self.walk.reader.consecutive()) is None or self.walk.chain is not None:
             return None
-        return TimeOrder(self._request, self.walk.query, self.walk.size, read)
+        return TimeOrder(self._request, self.walk.calls.query, self.walk.size, read)
 
     async def rank(self, first: SubnotoReader | None = None, *, is_again: bool = False) -> int:
         """Return the number of the stream's records before `span.since`, including unreadable ones, in O(log n) calls.
@@ -125,7 +126,7 @@ class SubnotoReader:
         """Whether `rank` may lack rows: the log moved, or they are before `span.since` but after this place in the log,
         or counted but not listed; or the provider does not show that, or that others are elsewhere in the log."""
         walk = self.walk
-        strays = self._request.index.strays(walk.query, 0, self._span.since)
+        strays = self._request.index.strays(walk.calls.query, 0, self._span.since)
         return walk.moves > 0 or self._is_unsorted or bool(walk.gaps()) or any(number >= rank for number in strays)
 
     async def is_confirmed(self) -> bool | None:
@@ -140,11 +141,13 @@ class SubnotoReader:
     @property
     def filters_natively(self) -> bool:
         """Whether the provider applies the query's type filters, which it may have refused."""
-        return bool(self.walk.query.event_types)
+        return bool(self.walk.calls.query.event_types)
 
     def hint(self, position: Position) -> Hint:
         found = self.walk.reader.hint_at(first_time(position, self._ascending)) or self.walk.near
         # Numbers of rows are compared only if none was removed during the walk.
         ties = ties_at(position, self._numbered, ascending=self._ascending)
         begun = [] if self.walk.moves else self._begun
-        return None if found is None else [len(self.walk.query.event_types), self.walk.skew, *ties, *begun, *found]
+        return (
+            None if found is None else [len(self.walk.calls.query.event_types), self.walk.skew, *ties, *begun, *found]
+        )

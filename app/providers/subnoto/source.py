@@ -24,7 +24,7 @@ from app.providers.http.client import ProviderHttp
 from app.providers.http.concurrency import gather_all
 from app.providers.subnoto.client import LogQuery, SubnotoClient
 from app.providers.subnoto.envelopes import EnvelopeJoin, JoiningReader
-from app.providers.subnoto.log_walk import LogRequest
+from app.providers.subnoto.log_calls import LogRequest
 from app.providers.subnoto.mapping import CATEGORY_OF, MAPPING, WEBHOOK_TYPES, type_of
 from app.providers.subnoto.observations import AccountObservations
 from app.providers.subnoto.probe import probe, tunnel_finding

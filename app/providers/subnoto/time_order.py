@@ -20,7 +20,7 @@ from app.paging.position_reader import Consecutive
 from app.providers.base import CallBudget
 from app.providers.http.concurrency import gather_all
 from app.providers.subnoto.client import EventTypesRefused, LogQuery
-from app.providers.subnoto.log_walk import LogRequest
+from app.providers.subnoto.log_calls import LogRequest
 from app.providers.subnoto.wire import LogPage, LogRow
 
 _UNKNOWN = 1 << 62

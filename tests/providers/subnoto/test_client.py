@@ -158,8 +158,8 @@ def event_types(found: SubnotoSource, **query: Any) -> list[str]:
     sent: set[str] = set()
     for stream in found.streams(asked):
         reader = found.reader(stream, ReadRequest(asked, 0, 1, (1,)), CallBudget())
-        assert reader.walk.query.category == stream.partition("/")[0]
-        sent |= set(reader.walk.query.event_types)
+        assert reader.walk.calls.query.category == stream.partition("/")[0]
+        sent |= set(reader.walk.calls.query.event_types)
     return sorted(sent)
 
 

@@ -14,7 +14,7 @@ from app.domain.times import SECOND
 from app.paging.steadiness import digest_of
 from app.providers.base import CallBudget, ReadRequest
 from app.providers.subnoto.client import LogQuery, SubnotoClient
-from app.providers.subnoto.log_walk import LogRequest
+from app.providers.subnoto.log_calls import LogRequest
 from app.providers.subnoto.observations import AccountObservations
 from app.providers.subnoto.reader import SubnotoReader
 from app.providers.subnoto.time_index import TimeIndex
