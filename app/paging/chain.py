@@ -76,7 +76,8 @@ class Chain(Generic[R]):
             return self._last
         if self._is_joining:
             return (self._most if self._is_crossing else self._most - 1) // self.size + 1
-        return None if self._is_certain else self._proof
+        # At last, the present page of the lowest row of the first page read.
+        return None if self._is_certain else max(0, self.end - self._newest) // self._size + 1
 
     @property
     def _is_joining(self) -> bool:
@@ -86,11 +87,6 @@ class Chain(Generic[R]):
     def _is_crossing(self) -> bool:
         """Whether the next page is the one with the chain's first row in its middle."""
         return self.size < self._size
-
-    @property
-    def _proof(self) -> int:
-        """Return the present page of the lowest row of the first page read."""
-        return max(0, self.end - self._newest) // self._size + 1
 
     def add(self, response: Response[R]) -> None:
         """Add the requested page. Raises LogMoved if its relation to the others is unclear."""
@@ -139,7 +135,7 @@ class Chain(Generic[R]):
                 raise LogMoved
             self._left += 1
             return
-        elif at[-1] >= len(at) and self._have_twins(at):
+        elif at[-1] >= len(at) and any(_last_same(self.rows[index], self.rows, index) >= 0 for index in at):
             raise LogMoved  # the rows before or between them may still be there: others of equal content are repeated
         self._drop_between(at)
         before = at[0] if at else 0
@@ -148,10 +144,6 @@ class Chain(Generic[R]):
             before = 0
         self.begin, self._most = start - before, start
         self._newest = min(self._newest, len(self.rows))
-
-    def _have_twins(self, at: Sequence[int]) -> bool:
-        """Whether one of the rows at these indices is equal to an earlier one."""
-        return any(_last_same(self.rows[index], self.rows, index) >= 0 for index in at)
 
     def _distance(self, size: int) -> int:
         """Return the distance of the chain's first row from the nearest edge of the pages of this size."""

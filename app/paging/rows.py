@@ -148,7 +148,10 @@ def wrong_rows(times: Sequence[int], tolerance: int) -> set[int]:
     wrong: set[int] = set()
     while True:
         left = [index for index in range(len(times)) if index not in wrong]
-        against = _contradictions([times[index] for index in left], tolerance)
+        # By row, the number of earlier ones that are younger, and of later ones that are older, beyond tolerance.
+        younger = _above([times[index] for index in left], tolerance)
+        older = _above([-times[index] for index in reversed(left)], tolerance)
+        against = [before + after for before, after in zip(younger, reversed(older), strict=True)]
         if not any(against):
             return wrong
         if len(wrong) >= _MOST:
@@ -156,13 +159,6 @@ def wrong_rows(times: Sequence[int], tolerance: int) -> set[int]:
         middle = sorted(times[index] for index in left)[len(left) // 2]
         _, _, worst = max((others, abs(times[at] - middle), at) for at, others in zip(left, against, strict=True))
         wrong.add(worst)
-
-
-def _contradictions(times: Sequence[int], tolerance: int) -> list[int]:
-    """For each row, the number of earlier ones that are younger, and of later ones that are older, beyond tolerance."""
-    younger = _above(times, tolerance)
-    older = _above([-time for time in reversed(times)], tolerance)
-    return [before + after for before, after in zip(younger, reversed(older), strict=True)]
 
 
 def _above(times: Iterable[int], tolerance: int) -> list[int]:

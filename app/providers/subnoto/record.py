@@ -175,7 +175,11 @@ def read_locator(raw: bytes) -> tuple[str, int, str | None] | None:
     """Return category, time in µs and envelope; None for bytes that `locator` does not create."""
     try:
         found = msgspec.msgpack.decode(raw, type=Locator)
-        return found.category, found.time, None if found.envelope is None else _unpack(found.envelope)
+        if (packed := found.envelope) is None:
+            return found.category, found.time, None
+        is_uuid, rest = packed[:1] == b"u", packed[1:]
+        envelope = str(uuid.UUID(bytes=rest)) if is_uuid else rest.decode(errors="surrogatepass")
+        return found.category, found.time, envelope
     except (msgspec.MsgspecError, ValueError):
         return None
 
@@ -188,12 +192,6 @@ def _pack(envelope: str) -> bytes:
     except ValueError:
         pass
     return b"t" + envelope.encode(errors="surrogatepass")
-
-
-def _unpack(packed: bytes) -> str:
-    if packed[:1] == b"u":
-        return str(uuid.UUID(bytes=packed[1:]))
-    return packed[1:].decode(errors="surrogatepass")
 
 
 def _digest(sent: Sent, category: str, time: int) -> bytes:

@@ -57,11 +57,12 @@ class SubnotoSource:
         self._clock = common.clock or now_micros
         self._observations, self._index = AccountObservations(self._clock), TimeIndex()
         self._tunnel = _open_tunnel(settings, common) if settings.transport == "tunnel" else None
+        keys = f"{settings.access_key.get_secret_value()}:{settings.secret_key.get_secret_value()}"
         self._http = ProviderHttp(
             settings.base_url,
             common,
             name=name,
-            headers=None if self._tunnel else _bearer(settings),  # the tunnel signs
+            headers=None if self._tunnel else {"authorization": f"Bearer {keys}"},  # the tunnel signs
             transport=self._tunnel,
             on_answer=self._observations.note_clock,
         )
@@ -220,11 +221,6 @@ class SubnotoSource:
 
     async def aclose(self) -> None:
         await self._http.aclose()
-
-
-def _bearer(settings: SubnotoSettings) -> dict[str, str]:
-    keys = f"{settings.access_key.get_secret_value()}:{settings.secret_key.get_secret_value()}"
-    return {"authorization": f"Bearer {keys}"}
 
 
 def _open_tunnel(settings: SubnotoSettings, common: CommonSettings) -> Tunnel:

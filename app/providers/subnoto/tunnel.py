@@ -85,7 +85,7 @@ class Tunnel:
 
     async def _send(self, request: httpx.Request) -> httpx.Response:
         for _ in range(2):
-            lane = self._lane = self._lane or self._new_lane()
+            lane = self._lane = self._lane or _Lane(_Sessions(self._config, self._handshakes), *self._keys, self._wire)
             lane.users += 1
             try:
                 response = await lane.handle_async_request(request)
@@ -98,7 +98,9 @@ class Tunnel:
             except SessionLost:
                 self._leave(lane)
             except HandshakeRefused as refused:
-                return _answer_to_handshake(refused.response)
+                if refused.response.status_code == 429 or refused.response.status_code >= 500:
+                    return refused.response  # to be retried later
+                raise SourceFailed(f"the enclave answered the handshake with {refused.response.status_code}") from None
             except SubnotoError:
                 # Its text may quote the response.
                 self._leave(lane)
@@ -124,9 +126,6 @@ class Tunnel:
             self._lane.session_manager.destroy()
             self._lane = None
         await self._wire.aclose()
-
-    def _new_lane(self) -> _Lane:
-        return _Lane(_Sessions(self._config, self._handshakes), *self._keys, self._wire)
 
     def _leave(self, lane: _Lane) -> None:
         # Of many calls that lose one session, the first begins a new one.
@@ -215,13 +214,6 @@ class _Sessions(SessionManager):  # type: ignore[misc]
         if _says_that_it_is_lost(text):
             raise SessionLost
         return text
-
-
-def _answer_to_handshake(response: httpx.Response) -> httpx.Response:
-    """Return the response for a request whose handshake was refused: retry later, or a failure."""
-    if response.status_code == 429 or response.status_code >= 500:
-        return response
-    raise SourceFailed(f"the enclave answered the handshake with {response.status_code}")
 
 
 def _says_that_it_is_lost(body: bytes) -> bool:

@@ -173,7 +173,10 @@ def _decode_leniently(body: bytes, now: int) -> LogPage:
 
 def _page(answer: _Answer, delivered: RawBody, usable: list[bool] | None, now: int) -> LogPage:
     total, shape = _total(answer)
-    has_next, number = _pagination(answer.pagination)
+    # A lenient answer may have anything in its place.
+    pagination: Any = answer.pagination if isinstance(answer.pagination, dict) else {}
+    has_next = None if "nextPage" not in pagination else pagination["nextPage"] is not None
+    number = count_in(pagination.get("currentPage"))
     rows: list[LogRow] = []
     time: int | None = None
     last = now + _AHEAD
@@ -201,19 +204,19 @@ def _page(answer: _Answer, delivered: RawBody, usable: list[bool] | None, now: i
 
 def sent_of(item: dict[str, Any]) -> Sent:
     """Return the members that the gateway reads of any record, without those of an undocumented kind."""
-    author = item.get("author")
+    sent, author = item.get("author"), None
+    if isinstance(sent, dict):
+        author = Author(
+            sent.get("uuid", UNSET), sent.get("id", UNSET), _text(sent.get("email")), _text(sent.get("name"))
+        )
     return Sent(
         _text(item.get("eventType")),
         item.get("timestamp"),
         item.get("eventData"),
-        _author(author) if isinstance(author, dict) else None,
+        author,
         _text(item.get("envelopeUuid")),
         _text(item.get("workspaceUuid")),
     )
-
-
-def _author(sent: dict[str, Any]) -> Author:
-    return Author(sent.get("uuid", UNSET), sent.get("id", UNSET), _text(sent.get("email")), _text(sent.get("name")))
 
 
 def _text(value: Any) -> str | None:
@@ -235,14 +238,6 @@ def _total(answer: _Answer) -> tuple[int, str]:
     if (total := count_in(answer.total_count)) is not None:
         return total, "totalCount"
     raise SourceFailed("the provider's answer names no total (neither totalCount nor pagination.totalRecords)")
-
-
-def _pagination(sent: Any) -> tuple[bool | None, int | None]:
-    """Return whether another page follows, and the number of this one."""
-    if not isinstance(sent, dict):
-        return None, None
-    follows = None if "nextPage" not in sent else sent["nextPage"] is not None
-    return follows, count_in(sent.get("currentPage"))
 
 
 def _time(value: Any) -> int | None:
