@@ -70,6 +70,7 @@ def _merged(pages: Sequence[Page]) -> list[SourceStatus]:
             status.calls += earlier.calls
             status.records += earlier.records
             status.bad_records |= earlier.bad_records
+            status.unproven |= earlier.unproven
             if earlier.reason is not None and earlier.reason not in (status.reason or ""):
                 status.reason = "; ".join(filter(None, (earlier.reason, status.reason)))
     return statuses

@@ -11,9 +11,8 @@ from app.domain.errors import SourceError, SourceForbidden, SourcesFailed, Sourc
 from app.domain.position import Position, is_beyond, later_position
 from app.domain.query import GATEWAY_FILTERS, JOINED_FILTERS, OWN_FILTERS
 from app.domain.times import DAY, SECOND
-from app.feed.model import FeedCall, Page, SourceStatus, gaps_of
+from app.feed.model import FeedCall, Page, Reading, SourceStatus, StreamId, gaps_of
 from app.feed.planner import Plan, state_of
-from app.feed.reading import Reading, StreamId
 from app.feed.visibility import filter_for, native_query
 from app.paging.cursor import CursorState, StreamState
 from app.paging.merge import Merge, Stream
@@ -26,9 +25,18 @@ _MOST_BYTES = 8 * ENOUGH_BYTES  #: of one source's responses with records that t
 
 
 class PageBuilder:
-    """One page of one plan. `shown`: whether the records are shown, not only counted. `is_patient`: of its budgets."""
+    """One page of one plan. `shown`: whether the records are shown, not only counted. `most_calls` of a source, after
+    which the page ends; None: GATEWAY_SCAN with gateway filters, else none. `is_patient`: of its budgets."""
 
-    def __init__(self, plan: Plan, call: FeedCall, *, shown: bool = True, is_patient: bool = False) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        call: FeedCall,
+        *,
+        shown: bool = True,
+        most_calls: int | None = None,
+        is_patient: bool = False,
+    ) -> None:
         self._plan, self._call = plan, call
         caller, sources, pseudonyms = call.caller, call.sources, call.settings.pseudonyms
         self._spent = {name: CallBudget(deadline=call.deadline, is_patient=is_patient) for name in plan.active}
@@ -42,6 +50,7 @@ class PageBuilder:
             or self._native != plan.query
             or any(getattr(plan.query, name) not in (None, ()) for name in GATEWAY_FILTERS + OWN_FILTERS)
         )
+        self._most_calls = call.settings.scan if most_calls is None and self._filters else most_calls
         self._keeps: dict[str, Callable[[Record], bool]] = {}
         if self._filters:
             self._keeps = {name: filter_for(plan.query, sources[name], caller, pseudonyms) for name in plan.active}
@@ -69,7 +78,9 @@ class PageBuilder:
                 break
             await gather_all(self._read(self._readings[stream.source, stream.name]) for stream in waiting)
             if self._plan.query.follow:
-                self._merge.set_ceiling(self._watermark())
+                # Every source is complete up to here.
+                active = {stream.source for stream in self._merge.streams if not stream.failed}
+                self._merge.set_ceiling(min(map(self._settled, active), default=self._call.now))
         if self._plan.partial:
             self._check_failures()
         plan, merge = self._plan, self._merge
@@ -101,8 +112,8 @@ class PageBuilder:
     async def _read(self, reading: Reading) -> None:
         stream, spent = reading.stream, self._spent[reading.source.name]
         left = _MAX_CALLS
-        if self._filters:
-            left = self._call.settings.scan - spent.calls
+        if self._most_calls is not None:
+            left = self._most_calls - spent.calls
             is_spent = left <= 0 or time.monotonic() >= self._call.half_time or spent.bytes >= _MOST_BYTES
             if reading.was_read and (is_spent or (self._join == "judged" and spent.joins <= 0)):
                 if is_beyond(stream.frontier, stream.position, self._plan.query.ascending):
@@ -110,7 +121,7 @@ class PageBuilder:
                     return
                 # A page without progress would be followed by the same page: a tie run longer than the budget is read
                 # to its end.
-                left = self._call.settings.scan
+                left = self._most_calls
         usual = self._usual.get((stream.source, stream.name))
         want = reading.want(max(1, self._merge.missing), usual, len(self._readings))
         first, reading.was_read = not reading.was_read, True
@@ -122,7 +133,11 @@ class PageBuilder:
             self._fail(reading, SourceTimeout("the provider did not answer within the request's deadline"))
         except SourceForbidden as error:
             if first and (reading.old is None or reading.old.refused):
-                self._refuse(reading, error)
+                # The page goes on without the stream; the cursor keeps its position.
+                stream.refused = stream.ended = True
+                if self._status[stream.source].status != "failed":
+                    self._status[stream.source].status = "forbidden"
+                self._note(stream.source, f"{stream.name}: {error.detail}")
             else:
                 # Continuing without a stream that was readable before would lose its events.
                 detail = f"{error.detail}: {stream.name} was readable before"
@@ -153,14 +168,6 @@ class PageBuilder:
             shown += spent.bytes * sum(reading.kept for reading in own) // max(1, seen)
         return shown
 
-    def _refuse(self, reading: Reading, error: SourceForbidden) -> None:
-        """Continue without the stream; the cursor keeps its position."""
-        stream, status = reading.stream, self._status[reading.source.name]
-        stream.refused = stream.ended = True
-        if status.status != "failed":
-            status.status = "forbidden"
-        self._note(stream.source, f"{stream.name}: {error.detail}")
-
     def _note(self, source: str, reason: str) -> None:
         """Add a reason to the status of a source."""
         status = self._status[source]
@@ -184,11 +191,6 @@ class PageBuilder:
         if failed and not self._merge.records and has_nothing:
             errors = [error for name in failed if (error := self._status[name].error) is not None]
             raise SourcesFailed(errors, all_failed=True)
-
-    def _watermark(self) -> int:
-        """Return the time up to which every source is complete."""
-        active = {stream.source for stream in self._merge.streams if not stream.failed}
-        return min((self._settled(name) for name in active), default=self._call.now)
 
     def _settled(self, name: str) -> int:
         """Return the time up to which a source is complete: the earlier of our clock and its own, less settle."""

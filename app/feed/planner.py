@@ -58,8 +58,14 @@ def first_plan(
     window = _window(asked, query, now, default_window)
     chosen = _choose(query, caller, sources)
     foreign = _foreign(query, chosen, sources)
-    if wrong := [name for name in foreign if len(foreign) == len(chosen) or name in query.source]:
-        raise ParameterError("filter_not_applicable", _not_applicable(foreign, wrong, sources))
+    vendors: dict[str, set[str]] = {}  # by parameter
+    for name, parameters in foreign.items():
+        for parameter in parameters if len(foreign) == len(chosen) or name in query.source else ():
+            vendors.setdefault(parameter, set()).add(sources[name].provider)
+    if vendors:
+        what = "does not apply to {}; leave it out, or ask another source"
+        errors = [(parameter, what.format(", ".join(sorted(found)))) for parameter, found in vendors.items()]
+        raise ParameterError("filter_not_applicable", errors)
     until = now if window.until is None else window.until
     return Plan(
         query=query,
@@ -109,17 +115,12 @@ def begun_at(plan: Plan, time: int) -> Plan:
     ascending = plan.query.ascending
     # Descending, events of `time` itself are before the next microsecond.
     start: Position = (time,) if ascending else (time + 1,)
-    states = {
-        name: {stream: _from(state, start, ascending) for stream, state in streams.items()}
-        for name, streams in plan.states.items()
-    }
+    states: dict[str, dict[str, StreamState]] = {name: {} for name in plan.states}
+    for name, streams in plan.states.items():
+        for stream, state in streams.items():
+            is_later = state.position is None or is_beyond(tuple(state.position), start, ascending)
+            states[name][stream] = state if is_later else msgspec.structs.replace(state, position=None)
     return msgspec.structs.replace(plan, position=later_position(plan.position, start, ascending), states=states)
-
-
-def _from(state: StreamState, start: Position, ascending: bool) -> StreamState:
-    if state.position is None or is_beyond(tuple(state.position), start, ascending):
-        return state
-    return msgspec.structs.replace(state, position=None)
 
 
 def state_of(
@@ -177,10 +178,8 @@ def _choose(query: Query, caller: Caller, sources: Mapping[str, Source]) -> list
     vendors = {sources[name].provider for name in granted}
     for vendor in query.provider:
         if vendor not in vendors:
-            raise ParameterError(
-                "invalid_parameter",
-                [("provider", f"no source is of {vendor!r}; there are {', '.join(sorted(vendors)) or 'none'}")],
-            )
+            message = f"no source is of {vendor!r}; there are {', '.join(sorted(vendors)) or 'none'}"
+            raise ParameterError("invalid_parameter", [("provider", message)])
     chosen = [name for name in granted if _is_chosen(query, sources[name])]
     if not chosen:
         if not granted:
@@ -214,19 +213,6 @@ def _reasons(foreign: Mapping[str, Sequence[str]], sources: Mapping[str, Source]
         name: f"{', '.join(found)} {'do' if len(found) > 1 else 'does'} not apply to {sources[name].provider}"
         for name, found in foreign.items()
     }
-
-
-def _not_applicable(
-    foreign: Mapping[str, Sequence[str]], names: Iterable[str], sources: Mapping[str, Source]
-) -> list[tuple[str, str]]:
-    vendors: dict[str, set[str]] = {}
-    for name in names:
-        for parameter in foreign[name]:
-            vendors.setdefault(parameter, set()).add(sources[name].provider)
-    return [
-        (parameter, f"does not apply to {', '.join(sorted(found))}; leave it out, or ask another source")
-        for parameter, found in vendors.items()
-    ]
 
 
 def _check_match(asked: EventQuery, state: CursorState) -> None:

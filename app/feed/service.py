@@ -23,10 +23,9 @@ from app.domain.errors import (
 )
 from app.domain.query import CountQuery, EventQuery
 from app.domain.times import format_seconds, now_micros
-from app.feed.model import FeedCall, FeedSettings, Page, Totals, ValueWarning
+from app.feed.model import FeedCall, FeedSettings, Page, StreamRatios, Totals, ValueWarning
 from app.feed.page_builder import PageBuilder
 from app.feed.planner import Plan, WalkStart, begun_at, first_plan, next_plan, state_of
-from app.feed.reading import StreamRatios
 from app.feed.totals import EventCounter, TotalsCache
 from app.feed.warnings import warnings_of
 from app.paging.cursor import CursorCodec

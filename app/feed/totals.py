@@ -7,7 +7,7 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from typing import Any, TypeVar
 
 import msgspec
@@ -80,9 +80,11 @@ class TotalsCache:
                 if self._shared is not None and not no_cache:
                     turn = self._shared.compute_once(self._shared.key(*key), self._patience)
                     held = await stack.enter_async_context(turn)
-                    if held is not None and (shared := _decode(kind, held.value)) is not None:
-                        self._keep(key, shared, min(held.left, self._ttl), len(held.value))
-                        return shared, True
+                    if held is not None:
+                        with suppress(msgspec.MsgspecError):  # of another version
+                            shared = msgspec.msgpack.decode(held.value, type=kind)
+                            self._keep(key, shared, min(held.left, self._ttl), len(held.value))
+                            return shared, True
                 value = await make()
                 encoded = msgspec.msgpack.encode(value)
                 self._keep(key, value, self._ttl, len(encoded))
@@ -97,18 +99,8 @@ class TotalsCache:
         self._cached[key] = _Cached(value, left, _OVERHEAD + len(key[2]) + 3 * size)
 
 
-def _decode(kind: type[V], encoded: bytes) -> V | None:
-    """None for a value that another version wrote."""
-    try:
-        return msgspec.msgpack.decode(encoded, type=kind)
-    except msgspec.MsgspecError:
-        return None
-
-
-_PAGE = 1000  #: events read at a time, at most
+_PAGE = 1000  #: events read at a time
 _SMALL = 500  #: the same of a count that may be of few events, because a larger page takes ten more calls
-_PER_CALL = 25  #: events that a call returns on an average, of those that a budget of calls allows
-_FEW = 4  #: calls of a page of few events
 _LEFT = 0.8  #: part of the deadline for an exact count, so that the last page completes
 
 
@@ -132,7 +124,6 @@ class EventCounter:
             plan,
             query=query,
             window=msgspec.structs.replace(plan.window, until=self._until),
-            limit=min(_PAGE, _PER_CALL * call.settings.scan),
             include=frozenset(),
             partial=False,
             position=(self._until,),
@@ -169,9 +160,11 @@ class EventCounter:
         total = None if own is None else ProviderTotal(own.value, own.unit, own.relation)
         if total is not None and total.unit == "events" and total.relation == "eq" and by in (None, "source"):
             return SourceTotal(name, total.value, "events", "eq", total, None, format_seconds(as_of), own_cached), {}
+        is_small = total is None or (total.unit == "events" and total.value <= _SMALL)
+        size = _SMALL if is_small else _PAGE
         others = (times, self._span(times), self._plan.ago, exact, by, self._private, not self._pseudonyms)
         found, cached = await self._cache.get(
-            Groups, name, plain, others, lambda: self._read(name, exact, by, as_of, total), no_cache=no_cache
+            Groups, name, plain, others, lambda: self._read(name, exact, by, as_of, size), no_cache=no_cache
         )
         end = None if found.scanned_to is None else format_seconds(found.scanned_to)
         at = format_seconds(found.as_of)
@@ -205,13 +198,9 @@ class EventCounter:
         # A cached total is shown with the time when it was counted.
         return msgspec.structs.replace(total, as_of=self._call.now if budget.as_of is None else budget.as_of)
 
-    async def _read(
-        self, name: str, exact: bool, by: GroupBy | None, as_of: int, total: ProviderTotal | None
-    ) -> Groups:
-        """Count by reading, newest first, within the budget of calls and time; half a page if a whole one would exceed
-        it. Few events behind the last page, by the provider's total, take few calls."""
-        is_small = total is None or (total.unit == "events" and total.value <= _SMALL)
-        size = min(self._plan.limit, _SMALL) if is_small else self._plan.limit
+    async def _read(self, name: str, exact: bool, by: GroupBy | None, as_of: int, size: int) -> Groups:
+        """Count by reading, newest first, within the budget of calls and time; `exact`: of time."""
+        scan = self._call.settings.scan
         plan = msgspec.structs.replace(self._plan, active=(name,), limit=size)
         limit = self._call.begun + self._call.settings.deadline * _LEFT if exact else self._call.half_time
         groups: Counter[str] = Counter()
@@ -226,7 +215,8 @@ class EventCounter:
 
         while True:
             try:
-                page = await PageBuilder(plan, self._call, shown=False).page(keep)
+                most_calls = None if exact else scan - calls
+                page = await PageBuilder(plan, self._call, shown=False, most_calls=most_calls).page(keep)
             except SourcesFailed as failure:
                 if scanned_to is None or not isinstance(failure.errors[0], SourceTimeout):
                     raise
@@ -241,13 +231,10 @@ class EventCounter:
                 relation: Relation = "estimate" if bad else "gte" if refused else "estimate" if unproven else "eq"
                 return Groups(count, relation, groups, as_of)
             scanned_to = page.position[0]
-            left = total.value - count if total is not None and total.unit == "events" else plan.limit
-            needed = min(status.calls, max(_FEW, status.calls * left // plan.limit))
-            room = needed if exact else self._call.settings.scan - calls
-            if time.monotonic() >= limit or needed > 2 * room:
+            # A page that half of its calls would not fill is not begun.
+            if time.monotonic() >= limit or (not exact and status.calls > 2 * (scan - calls)):
                 return Groups(count, "gte", groups, as_of, scanned_to)
-            size = plan.limit if needed <= room else (plan.limit + 1) // 2
-            plan = msgspec.structs.replace(plan, limit=size, position=tuple(held[-1].position), states=held[-1].sources)
+            plan = msgspec.structs.replace(plan, position=tuple(held[-1].position), states=held[-1].sources)
 
     def _keys(self, records: Sequence[Record], by: GroupBy) -> Iterable[str]:
         """Return the group of each record, as visible to this caller."""

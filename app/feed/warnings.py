@@ -62,7 +62,12 @@ def warnings_of(
     for name, address in [*people, *(("actor.not", address) for address in query.actor_not)]:
         if address.count("@") > 1 and any(separator in address for separator in ",;"):
             found.append(ValueWarning(name, address, f"{address} is more than one e-mail address; send one"))
-    found += _excluded(query)
+    excluded = [("type", value) for value in query.type if any(covers(one, value) for one in query.type_not)]
+    for name in ("category", "provider_type"):
+        excluded += [(name, value) for value in getattr(query, name) if value in getattr(query, f"{name}_not")]
+    if query.actor is not None and fold(query.actor) in map(fold, query.actor_not):
+        excluded.append(("actor", query.actor))
+    found += [ValueWarning(name, value, f"{value} is excluded by {name}.not") for name, value in excluded]
     if sources and not found and not any(source.streams(query) for source in sources):
         # Each value is possible, but no event has all of them.
         given = [name for name in _TOGETHER if getattr(query, name) not in (None, ())]
@@ -76,16 +81,6 @@ def warnings_of(
             shown = value if isinstance(value, str) else ", ".join(value)
             found.append(ValueWarning(names[-1], shown, f"no event of these sources passes {' and '.join(names)}"))
     return found
-
-
-def _excluded(query: Query) -> list[ValueWarning]:
-    """One for each value that the same filter's `.not` excludes."""
-    found = [("type", value) for value in query.type if any(covers(one, value) for one in query.type_not)]
-    for name in ("category", "provider_type"):
-        found += [(name, value) for value in getattr(query, name) if value in getattr(query, f"{name}_not")]
-    if query.actor is not None and fold(query.actor) in map(fold, query.actor_not):
-        found.append(("actor", query.actor))
-    return [ValueWarning(name, value, f"{value} is excluded by {name}.not") for name, value in found]
 
 
 def _possible(sources: Sequence[Source], name: str, value: str | tuple[str, ...]) -> bool:
@@ -110,7 +105,8 @@ def _warning(name: str, value: str, known: Sequence[str]) -> ValueWarning:
     what = _WORDS[name.removesuffix(".not")]
     if value in known:
         return ValueWarning(name, value, f"{value} does not occur in these sources")
-    near = _nearest(value, known)
+    lower = {one.lower(): one for one in known}
+    near = next((lower[one] for one in difflib.get_close_matches(value.lower(), lower, n=1, cutoff=_NEAR)), None)
     return ValueWarning(name, value, f"{value} is not a known {what}{f'; did you mean {near}?' if near else ''}", near)
 
 
@@ -122,9 +118,3 @@ def known_values(rows: Sequence[TypeMapping]) -> dict[str, Sequence[str]]:
         "category": sorted({row.category for row in rows}),
         "provider_type": sorted({row.provider_type for row in rows}),
     }
-
-
-def _nearest(value: str, known: Sequence[str]) -> str | None:
-    lower = {one.lower(): one for one in known}
-    near = difflib.get_close_matches(value.lower(), lower, n=1, cutoff=_NEAR)
-    return lower[near[0]] if near else None

@@ -127,9 +127,11 @@ async def test_a_long_envelope_is_read_in_pages_up_to_a_limit(
 
     sources[0].records = [record(number) for number in range(2500)]
     sources[0].bad_records = 2
+    sources[0].on_open = lambda: setattr(sources[0], "unproven", sources[0].opened == 1)
     body = (await client.get("/envelopes/e7")).json()
     assert (len(body["events"]), body["has_more"]) == (2500, False)
     assert body["sources"][0]["reason"] == "2 records that cannot be read are left out"
+    assert body["sources"][0]["unproven"], "its first page was"
     monkeypatch.setattr(envelopes, "MOST_PAGES", 2)
     body = (await client.get("/envelopes/e7")).json()
     assert (len(body["events"]), body["has_more"]) == (2000, True)
