@@ -181,26 +181,20 @@ class LocalTransport(httpx.BaseTransport):
 def connected(config: Path | None, *, signs: bool = False) -> Iterator[Client]:
     """Yield the client for the settings, and close it. `config` is the value of `--config`; `signs`: exports are
     signed. Raises ConfigurationError."""
-    url = None if config is not None else setting("GATEWAY_URL")
-    client = _local_client(config, signs) if url is None else Client(url, setting("GATEWAY_KEY"))
+    # Not the server's settings, whose errors must not stop a client.
+    environment = read_environment()
+    url = None if config is not None else environment.get("GATEWAY_URL")
+    if url is not None:
+        client = Client(url, environment.get("GATEWAY_KEY"))
+    else:
+        from app.assembly import NoSource, local_app
+
+        try:
+            client = Client("http://127.0.0.1", None, LocalTransport(local_app(config, signs=signs)))
+        except NoSource as error:
+            if config is not None:
+                raise
+            other = "To ask a gateway that runs: set GATEWAY_URL and GATEWAY_KEY"
+            raise ConfigurationError(f"{error.detail}. {other}") from None
     with closing(client):
         yield client
-
-
-def _local_client(config: Path | None, signs: bool) -> Client:
-    from app.assembly import NoSource, local_app
-
-    try:
-        return Client("http://127.0.0.1", None, LocalTransport(local_app(config, signs=signs)))
-    except NoSource as error:
-        if config is not None:
-            raise
-        other = "To ask a gateway that runs: set GATEWAY_URL and GATEWAY_KEY"
-        raise ConfigurationError(f"{error.detail}. {other}") from None
-
-
-def setting(name: str) -> str | None:
-    """Return a variable of the environment or of `.env`, or None if absent or empty.
-
-    Separate from the server's settings, whose errors must not stop a client."""
-    return read_environment().get(name)

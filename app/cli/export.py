@@ -25,8 +25,7 @@ from app.cli.failures import USAGE, Failure, Notices, flag, print_error, printab
 from app.cli.flags import Config, Filters, Include, Order, Partial, query_pairs
 from app.cli.output import console, format_of, lines_of, write_bytes
 from app.cli.walk import signed_walk, walk
-from app.forward import Page
-from app.forward.checkpoint import Checkpoint, lock_file, read_checkpoint, save_checkpoint, sync_folder
+from app.forward import Checkpoint, Page, lock_file, read_checkpoint, save_checkpoint, sync_folder
 
 
 class ResumableFile:

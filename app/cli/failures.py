@@ -61,7 +61,13 @@ def sentence(problem: Problem, *, partial_helps: bool = False) -> str:
     """Return the problem and its remedy. `partial_helps`: the command has an unused flag `--partial`."""
     if problem.errors:
         return "; ".join(f"{flag(name)} {message}" for name, message in problem.errors)
-    what = "; ".join(map(_source, problem.sources)) or problem.detail
+    sources = []
+    for source in problem.sources:
+        request = source.get("provider_request_id")
+        suffix = f" (provider's request id {request})" if request else ""
+        detail = str(source.get("detail") or source.get("code")).rstrip(".")
+        sources.append(f"source {source.get('name')}: {detail}{suffix}")
+    what = "; ".join(sources) or problem.detail
     remedy = _REMEDIES.get(problem.code, "")
     if problem.retry_after is not None and "later" in remedy:
         remedy = remedy.replace("later", f"in {math.ceil(problem.retry_after)} s")
@@ -73,12 +79,6 @@ def sentence(problem: Problem, *, partial_helps: bool = False) -> str:
 def without_failed(problem: Problem, how: str = "or export to a file, which can be resumed") -> Failure:
     """Return the failure of a `partial` walk in which only failing sources have more events. `how`: the remedy."""
     return Failure(f"no other source has more: {sentence(problem)}, {how}")
-
-
-def _source(source: Json) -> str:
-    request = source.get("provider_request_id")
-    suffix = f" (provider's request id {request})" if request else ""
-    return f"source {source.get('name')}: {str(source.get('detail') or source.get('code')).rstrip('.')}{suffix}"
 
 
 def print_error(text: str) -> None:

@@ -19,8 +19,7 @@ from app.cli.flags import Config, Filters, Include, Partial, query_pairs
 from app.cli.output import lines_of
 from app.config import read_environment
 from app.domain.errors import ConfigurationError
-from app.forward import Gone, Page, Pairs, Target, Temporary
-from app.forward.checkpoint import Checkpoint, load_checkpoint, locked
+from app.forward import Checkpoint, Gone, Page, Pairs, Target, Temporary, load_checkpoint, locked
 from app.forward.receivers import MAKE_SECRET, Splunk, Syslog, Webhook, signing_keys
 from app.logs import configure_logging
 from app.providers.http.network import Network, is_loopback

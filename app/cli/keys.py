@@ -16,14 +16,13 @@ import typer
 from rich.table import Table
 
 from app.api.api_keys import append_key, hash_of, make_api_key, new_key, read_keys
-from app.cli.client import setting
 from app.cli.failures import INCOMPLETE, USAGE, Failure, print_error
 from app.cli.output import console, write_bytes
 from app.config import read_environment
 from app.domain.caller import SCOPES
 from app.domain.errors import ConfigurationError
 from app.domain.times import format_seconds, now_micros
-from app.forward.checkpoint import replace_file
+from app.forward import replace_file
 from app.providers.http.network import Network
 from app.settings import check_regular, read_text, split
 
@@ -190,7 +189,7 @@ def signing_key(
 
 def _keys(location: str | None) -> dict[str, Any]:
     if location is None:
-        url = setting("GATEWAY_URL")
+        url = read_environment().get("GATEWAY_URL")
         if not url:
             raise Failure("--jwks is missing: give the key set's URL or file, or set GATEWAY_URL", USAGE)
         location = f"{url.rstrip('/')}/.well-known/jwks.json"

@@ -17,8 +17,7 @@ import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge, start_http_server
 
 from app.domain.errors import ConfigurationError
-from app.forward import UNREADABLE_RECORDS, Item, Page, Pairs, Target, Temporary, TooLarge
-from app.forward.checkpoint import Checkpoint, save_checkpoint
+from app.forward import UNREADABLE_RECORDS, Checkpoint, Item, Page, Pairs, Target, Temporary, TooLarge, save_checkpoint
 
 T = TypeVar("T")
 _Kinds = type[Exception] | tuple[type[Exception], ...]
@@ -99,7 +98,13 @@ class Forwarder:
             for items in self._batches(page):
                 self._deliver(items)
             self._note_gaps(page)
-            self._advance(page)
+            self._checkpoint = msgspec.structs.replace(
+                self._checkpoint,
+                cursor=page.next_cursor,
+                through=_through(page) or self._checkpoint.through,
+                events=self._checkpoint.events + len(page.events),
+            )
+            save_checkpoint(self._file, self._checkpoint)
             self._stopper.release()
             if not page.has_more:
                 time.sleep(POLL)
@@ -177,16 +182,6 @@ class Forwarder:
         if gaps != self._gaps:
             log.warning("incomplete", gaps=gaps) if gaps else log.info("complete_again")
             self._gaps = gaps
-
-    def _advance(self, page: Page) -> None:
-        """Move the cursor to after the page, whose events were all accepted."""
-        self._checkpoint = msgspec.structs.replace(
-            self._checkpoint,
-            cursor=page.next_cursor,
-            through=_through(page) or self._checkpoint.through,
-            events=self._checkpoint.events + len(page.events),
-        )
-        save_checkpoint(self._file, self._checkpoint)
 
 
 def _seconds(text: str) -> float:

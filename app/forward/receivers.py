@@ -65,7 +65,7 @@ class Poster:
         self._http.close()
 
 
-class Webhook:
+class Webhook(Poster):
     """A receiver of CloudEvents or lines of JSON (https://www.standardwebhooks.com/).
 
     `secrets` are signing keys; every key signs, so that a key can be replaced without a gap.
@@ -84,7 +84,8 @@ class Webhook:
         headers = {"Content-Type": media_type, "User-Agent": "audit-gateway-forward"}
         if token is not None:
             headers["Authorization"] = f"Bearer {token}"
-        self._url, self._secrets, self._poster = url, secrets, Poster(headers, tls, proxy)
+        super().__init__(headers, tls, proxy)
+        self._url, self._secrets = url, secrets
 
     def deliver(self, items: Sequence[Item]) -> None:
         before, between, behind = self._form
@@ -97,13 +98,10 @@ class Webhook:
         signatures = [base64.b64encode(hmac.digest(key, signed, "sha256")).decode() for key in self._secrets]
         headers = {"webhook-id": message, "webhook-timestamp": moment}
         headers["webhook-signature"] = " ".join(f"v1,{signature}" for signature in signatures)
-        self._poster.post(self._url, body, headers)
-
-    def close(self) -> None:
-        self._poster.close()
+        self.post(self._url, body, headers)
 
 
-class Splunk:
+class Splunk(Poster):
     """Splunk's HTTP Event Collector: `/services/collector/event`, and `/services/collector/ack` if the token has
     indexer acknowledgement (the response then contains `ackId`).
 
@@ -116,16 +114,13 @@ class Splunk:
         self._base, self._fields = base_url, dict(fields)
         channel = str(uuid.uuid4())
         headers = {"Authorization": f"Splunk {token}", "X-Splunk-Request-Channel": channel}
-        self._poster = Poster({**headers, "Content-Type": "application/json"}, tls, proxy)
+        super().__init__({**headers, "Content-Type": "application/json"}, tls, proxy)
 
     def deliver(self, items: Sequence[Item]) -> None:
         answer = self._call("event", b"\n".join(map(self._envelope, items)))
         number = answer.get("ackId")
         if isinstance(number, int):
             self._await_acknowledgement(number)
-
-    def close(self) -> None:
-        self._poster.close()
 
     def _envelope(self, item: Item) -> bytes:
         moment = datetime.fromisoformat(str(item.event["occurred_at"])).timestamp()
@@ -146,7 +141,7 @@ class Splunk:
         raise Temporary("the batch was received, and not indexed within five minutes")
 
     def _call(self, name: str, body: bytes) -> dict[str, Any]:
-        content = self._poster.post(f"{self._base}/services/collector/{name}", body, {})
+        content = self.post(f"{self._base}/services/collector/{name}", body, {})
         try:
             answer = json.loads(content)
         except ValueError:

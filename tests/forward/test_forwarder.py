@@ -16,9 +16,8 @@ import structlog
 import structlog.testing
 
 from app.domain.errors import ConfigurationError
-from app.forward import Item, Page, Temporary, TooLarge
+from app.forward import Checkpoint, Item, Page, Temporary, TooLarge, load_checkpoint, locked, save_checkpoint
 from app.forward import forwarder as module
-from app.forward.checkpoint import Checkpoint, load_checkpoint, locked, save_checkpoint
 from app.forward.forwarder import Forwarder, Stopped
 
 FRESH = Checkpoint(asked="", through="2026-05-01T00:00:00Z")
