@@ -11,8 +11,7 @@ from __future__ import annotations
 import hashlib
 import os
 import warnings
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +23,8 @@ from joserfc.jwk import KeySet, OKPKey
 from app.domain.errors import ConfigurationError
 from app.settings import read_text
 
-#: RFC 9864 names the algorithm Ed25519; `EdDSA` is what the contract and older verifiers expect.
+#: RFC 9864 names the algorithm Ed25519; `EdDSA` is what the contract and older verifiers expect. joserfc warns of it,
+#: because the name does not state the curve; here the key does.
 ALGORITHM = "EdDSA"
 
 VERSION = 1  #: of manifests
@@ -52,21 +52,13 @@ class SigningKey:
     def sign(self, payload: bytes) -> str:
         """Return a compact JWS over `payload`."""
         header = {"alg": ALGORITHM, "kid": self.kid}
-        with _eddsa_allowed():
+        with warnings.catch_warnings(action="ignore", category=SecurityWarning):
             return jws.serialize_compact(header, payload, self._key, algorithms=[ALGORITHM])
 
     def jwks(self) -> dict[str, Any]:
         """Return the public key as a JSON Web Key Set (RFC 7517)."""
         public = self._key.as_dict(private=False)
         return {"keys": [{**public, "kid": self.kid, "use": "sig", "alg": ALGORITHM}]}
-
-
-@contextmanager
-def _eddsa_allowed() -> Iterator[None]:
-    """joserfc warns of `EdDSA` since RFC 9864, because the name does not state the curve; here the key does."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", SecurityWarning)
-        yield
 
 
 def create_key_file(path: Path) -> SigningKey:
@@ -213,7 +205,7 @@ def _manifest(token: str, keys: Mapping[str, Any], where: str = "") -> tuple[Man
     try:
         kid = jws.extract_compact(token.encode("ascii")).headers().get("kid")
         if named := [key for key in keys.get("keys", []) if key.get("kid") == kid]:
-            with _eddsa_allowed():
+            with warnings.catch_warnings(action="ignore", category=SecurityWarning):
                 signed = jws.deserialize_compact(token, KeySet.import_key_set({"keys": named}), algorithms=[ALGORITHM])
             return msgspec.json.decode(signed.payload, type=Manifest), str(kid)
         problem = f"it is signed with the key {kid}, which is not among the trusted keys"

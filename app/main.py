@@ -135,7 +135,7 @@ def create_app(
     app.state.signing_key = None if settings.signing_key_file is None else SigningKey.read(settings.signing_key_file)
     app.state.export_deadline = settings.export_deadline
     app.state.stream_heartbeat = settings.stream_heartbeat
-    app.state.broadcaster = EventBroadcaster(feed, stream.renderer(pseudonyms), poll=settings.stream_poll)
+    app.state.broadcaster = EventBroadcaster(feed, pseudonyms, poll=settings.stream_poll)
     app.state.stream_slots = Slots("streams", settings.key_streams)
     app.state.export_slots = Slots("exports", settings.key_exports)
     authenticator = Authenticator(

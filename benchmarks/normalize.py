@@ -6,12 +6,13 @@ events with their ids, masks, encoding.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from app.api.rendering import page_parts
+from app.api.rendering import render_page
 from app.domain.caller import SCOPES, Caller
 from app.domain.event import Record
 from app.domain.query import Window
@@ -124,4 +125,4 @@ def _rendered(records: list[Record], caller: Caller) -> bytes:
         records=records, limit=len(records), order="desc", has_more=False, next_cursor=None, scanned_to=None,
         window=Window(0, DAY), sources=[], include=frozenset(), position=(0,), cursor_after=str,
     )  # fmt: skip
-    return b"".join(page_parts(page, caller))
+    return b"".join(asyncio.run(render_page(page, caller)))

@@ -13,20 +13,22 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextvars import Context
 
 import msgspec
 from cachetools import LRUCache, TTLCache
 
+from app.api.rendering import encode
 from app.domain.caller import Caller
 from app.domain.errors import SourceFailed, SourcesFailed, SourceUnauthorized
 from app.domain.parameters import Include
 from app.domain.position import Position
 from app.domain.query import EventQuery, Query
-from app.feed.model import Page
 from app.feed.planner import WalkStart
 from app.feed.service import Feed
+from app.privacy.pseudonyms import Pseudonyms
+from app.privacy.redaction import Redactor
 from app.providers.http.concurrency import SingleFlight
 
 PAGE = 100  #: events of one batch
@@ -76,15 +78,13 @@ class Batch(msgspec.Struct, frozen=True):
 #: For listeners: events, or a problem that delays them.
 Message = Sequence[Item] | Exception
 
-Render = Callable[[Page, Topic], Sequence[Item]]
-
 
 class EventBroadcaster:
     """All topics. `poll`: seconds between two reads."""
 
-    def __init__(self, feed: Feed, render: Render, *, poll: float) -> None:
+    def __init__(self, feed: Feed, pseudonyms: Pseudonyms | None, *, poll: float) -> None:
         self.poll = poll
-        self._feed, self._render = feed, render
+        self._feed, self._pseudonyms = feed, pseudonyms
         self._batches: LRUCache[tuple[Topic, str], Batch] = LRUCache(_BATCHES)
         self._fronts: TTLCache[Topic, Batch] = TTLCache(_TOPICS, 2 * poll)
         self._calls = SingleFlight[Batch]()
@@ -107,8 +107,13 @@ class EventBroadcaster:
         query = EventQuery(cursor=cursor, limit=PAGE, include=include, partial=False)
         try:
             page = await self._feed.page(query, topic.caller)
+            redactor = Redactor(private=topic.private, raw=topic.raw, pseudonyms=self._pseudonyms)
+            items = []
+            for index, event in enumerate(redactor.events(page.records)):
+                frame = b"id: %b\ndata: %b\n\n" % (page.cursor_after(index).encode(), encode(event))
+                items.append(Item(page.records[index].key, event.source, frame))
             batch = Batch(
-                self._render(page, topic),
+                items,
                 max(position, page.position),
                 page.next_cursor or cursor,
                 page.has_more,

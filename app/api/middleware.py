@@ -23,6 +23,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.api.metrics import Metrics
 from app.api.problems import problem_response
+from app.api.rendering import present
 from app.api.request_log import AuditTrail, RequestLog
 from app.domain.caller import Caller
 from app.domain.errors import RateLimited
@@ -91,52 +92,50 @@ class RequestMiddleware:
                 log.is_complete = not message.get("more_body", False)
             await send(message)
 
+        async def refuse(code: str, detail: str, headers: Mapping[str, str] | None = None) -> None:
+            answer = problem_response(Request(scope), code, detail, headers=headers)
+            await self._around(answer)(scope, receive, send_with_id)
+
         try:
             if self._under_way[kind] > self._most.get(kind, self._under_way[kind]):
                 detail = "Too many requests are under way; try again in a moment."
                 headers = {"Retry-After": "1" if kind == "pages" else str(SLOT_WAIT)}
-                refusal = problem_response(Request(scope), "overloaded", detail, headers=headers)
-                await self._around(refusal)(scope, receive, send_with_id)
+                await refuse("overloaded", detail, headers)
             else:
                 await _until_hung_up(self.app, scope, receive, send_with_id, log)
         except InterruptedAnswer as cut:
             if log.status:
                 raise  # an intended interruption, already logged
             # Before the first byte, the server would send a 500 in plain text.
-            answer = problem_response(Request(scope), "source_failed", f"Nothing was sent: {cut}.")
-            await self._around(answer)(scope, receive, send_with_id)
+            await refuse("source_failed", f"Nothing was sent: {cut}.")
         except Exception as error:
             log.code = "internal_error"
             _log.error("unexpected_error", request_id=log.request_id, **describe_exception(error))
             if log.status:
                 # Too late for another response: the server cuts the connection, so that the client notices.
                 raise InterruptedAnswer("the answer was cut off by an error") from None
-            detail = "An unexpected error; the gateway's log has more under this request_id."
-            answer = problem_response(Request(scope), "internal_error", detail)
-            await self._around(answer)(scope, receive, send_with_id)
+            await refuse("internal_error", "An unexpected error; the gateway's log has more under this request_id.")
         finally:
             self._under_way[kind] -= 1
-            self._end(scope, kind, log, time.perf_counter() - started)
-
-    def _end(self, scope: Scope, kind: str, log: RequestLog, seconds: float) -> None:
-        # The route's template, because a path is the caller's text.
-        route = getattr(scope.get("route"), "path", None) or UNMATCHED
-        self.metrics.end_request(kind, scope["method"], route, log.status, seconds, log)
-        if self.audit is not None:
-            self.audit.record(scope, log, route)
-        unimportant = self.quiet or (route.startswith("/health/") and log.status < 500)
-        write = _log.debug if unimportant else _log.info
-        optional = {"code": log.code, "events": log.events, "sources": log.sources or None}
-        write(
-            "request",
-            method=scope["method"],
-            route=route,
-            status=log.status,
-            duration_ms=round(seconds * 1000, 1),
-            caller=log.caller,
-            request_id=log.request_id,
-            **{name: value for name, value in optional.items() if value is not None},
-        )
+            seconds = time.perf_counter() - started
+            # The route's template, because a path is the caller's text.
+            route = getattr(scope.get("route"), "path", None) or UNMATCHED
+            self.metrics.end_request(kind, scope["method"], route, log.status, seconds, log)
+            if self.audit is not None:
+                self.audit.record(scope, log, route)
+            unimportant = self.quiet or (route.startswith("/health/") and log.status < 500)
+            write = _log.debug if unimportant else _log.info
+            optional = present({"code": log.code, "events": log.events, "sources": log.sources or None})
+            write(
+                "request",
+                method=scope["method"],
+                route=route,
+                status=log.status,
+                duration_ms=round(seconds * 1000, 1),
+                caller=log.caller,
+                request_id=log.request_id,
+                **optional,
+            )
 
 
 class Slots:

@@ -109,7 +109,19 @@ def problems(kind: str) -> dict[int | str, dict[str, Any]]:
     codes = [code for code in PROBLEMS if code in _CODES[kind]]
     found: dict[int | str, dict[str, Any]] = {}
     for status in sorted({PROBLEMS[code][0] for code in codes}):
-        found[status] = _problem(status, [code for code in codes if PROBLEMS[code][0] == status])
+        headers: dict[str, Any] = {}
+        if status == 401:
+            headers = {"WWW-Authenticate": header("How to authenticate.")}
+        elif status in (429, 503):
+            headers = {"Retry-After": {"description": "Seconds to wait.", "schema": {"type": "integer"}}}
+        if status == 429:
+            headers |= _RATE_HEADERS
+        texts = [f"`{code}`: {PROBLEMS[code][1]}" for code in codes if PROBLEMS[code][0] == status]
+        found[status] = {
+            "description": "; ".join(texts) + ".",
+            "headers": headers | {"X-Request-ID": header("Names this call in the gateway's log.")},
+            "content": {MEDIA_TYPE: {"schema": {"$ref": _REFERENCE.format(name="Problem")}}},
+        }
     shown = next(status for status in (422, 500) if status in found)
     found[shown]["content"][MEDIA_TYPE]["example"] = _EXAMPLES[shown]
     return found
@@ -125,21 +137,6 @@ _EXAMPLES = {
     422: _example("unknown_parameter", f"limits: {_UNKNOWN}", ("limits", _UNKNOWN)),
     500: _example("internal_error", "An unexpected error; the gateway's log has more under this request_id."),
 }
-
-
-def _problem(status: int, codes: Sequence[str]) -> dict[str, Any]:
-    headers: dict[str, Any] = {}
-    if status == 401:
-        headers = {"WWW-Authenticate": header("How to authenticate.")}
-    elif status in (429, 503):
-        headers = {"Retry-After": {"description": "Seconds to wait.", "schema": {"type": "integer"}}}
-    if status == 429:
-        headers |= _RATE_HEADERS
-    return {
-        "description": "; ".join(f"`{code}`: {PROBLEMS[code][1]}" for code in codes) + ".",
-        "headers": headers | {"X-Request-ID": header("Names this call in the gateway's log.")},
-        "content": {MEDIA_TYPE: {"schema": {"$ref": _REFERENCE.format(name="Problem")}}},
-    }
 
 
 def answers(
@@ -238,7 +235,12 @@ def _add_examples(document: dict[str, Any], providers: Mapping[str, Provider]) -
     recorded = json.loads(RECORDED.read_text(encoding="utf-8"))
     events = recorded["list_events"]["data"]
     recorded["get_event"] = events[0]
-    found: dict[str, Sequence[str]] = {name: _values(events, path.split(".")) for name, path in _PATHS.items()}
+    found: dict[str, Sequence[str]] = {}
+    for name, path in _PATHS.items():
+        values = events
+        for member in path.split("."):
+            values = [value[member] for value in values if value is not None]
+        found[name] = list(dict.fromkeys(value for value in values if value is not None))
     rows = [row for provider in providers.values() for row in provider.mapping if row.type == "recipient.signed"]
     vendors = {"provider": list(providers), "provider_type": [row.provider_type for row in rows]}
     for schema in document["components"]["schemas"].values():
@@ -252,10 +254,3 @@ def _add_examples(document: dict[str, Any], providers: Mapping[str, Provider]) -
             for parameter in operation.get("parameters", ()):
                 if values := (found | vendors).get(parameter["name"]):
                     parameter["schema"].get("items", parameter["schema"])["examples"] = values
-
-
-def _values(events: Sequence[Any], path: Sequence[str]) -> list[str]:
-    """Return the different values of one member of the events."""
-    for name in path:
-        events = [event[name] for event in events if event is not None]
-    return list(dict.fromkeys(value for value in events if value is not None))

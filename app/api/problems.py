@@ -78,7 +78,14 @@ def problem_response(
         log.sources.setdefault(error.source or "?", {})["error"] = error.code
     path, request_id = request.url.path, log.request_id
     body = problem_body(code, detail, instance=path, request_id=request_id, errors=errors, sources=sources)
-    headers = {"Cache-Control": "no-store", **_headers(status, sources), **(headers or {})}
+    own = {"Cache-Control": "no-store"}
+    if status == 401:
+        own["WWW-Authenticate"] = CHALLENGE
+    elif status in (429, 503):
+        # The caller needs all of them, so the longest wait counts, in whole seconds, rounded up.
+        waits = [error.retry_after for error in sources if error.retry_after is not None]
+        own["Retry-After"] = str(max(1, math.ceil(max(waits, default=DEFAULT_RETRY_AFTER))))
+    headers = {**own, **(headers or {})}
     return Response(body, status_code=status, media_type=MEDIA_TYPE, headers=headers)
 
 
@@ -96,24 +103,15 @@ def problem_body(
     problem = Problem(
         f"/problems/{code}", title, status, detail, instance, code, request_id,
         [ProblemParameter(name, message) for name, message in errors],
-        [_source(error) for error in sources],
+        [
+            ProblemSource(
+                error.source, error.code, error.detail, error.provider_request_id,
+                None if error.retry_after is None else round(error.retry_after, 1),
+            )
+            for error in sources
+        ],
     )  # fmt: skip
     return msgspec.json.encode(problem)
-
-
-def _source(error: SourceError) -> ProblemSource:
-    wait = None if error.retry_after is None else round(error.retry_after, 1)
-    return ProblemSource(error.source, error.code, error.detail, error.provider_request_id, wait)
-
-
-def _headers(status: int, sources: Sequence[SourceError]) -> dict[str, str]:
-    if status == 401:
-        return {"WWW-Authenticate": CHALLENGE}
-    if status in (429, 503):
-        # The caller needs all of them, so the longest wait counts, in whole seconds, rounded up.
-        waits = [error.retry_after for error in sources if error.retry_after is not None]
-        return {"Retry-After": str(max(1, math.ceil(max(waits, default=DEFAULT_RETRY_AFTER))))}
-    return {}
 
 
 async def _on_gateway_error(request: Request, error: Exception) -> Response:

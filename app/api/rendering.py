@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import math
-from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import ExitStack, aclosing
 from typing import Any
 
@@ -29,11 +29,13 @@ _FEW, _WHOLE = 200, 128 * 1024  #: events of a page, and bytes of it, that are r
 _LARGE = 1024 * 1024  #: bytes above which a page is not joined, because that takes its memory twice
 
 
-def page_parts(page: Page, caller: Caller, pseudonyms: Pseudonyms | None = None) -> Iterator[bytes]:
-    """Yield the body of `GET /events` in parts, masked for `caller`; `pseudonyms` if people are masked, too. Cuts a
-    page of more than MAX_PAGE bytes, which then has the cursor of its last event."""
+async def render_page(page: Page, caller: Caller, pseudonyms: Pseudonyms | None = None) -> list[bytes]:
+    """Return the body of `GET /events` in one or, for a large page, several parts, masked for `caller`; `pseudonyms` if
+    people are masked, too. Cuts a page of more than MAX_PAGE bytes, which then has the cursor of its last event. Serves
+    other requests in between."""
     redactor = Redactor(private="pii:read" in caller.scopes, raw="raw" in page.include, pseudonyms=pseudonyms)
-    total, done, size, count, before = len(page.records), 0, 0, _FIRST, b'{"data":['
+    total, done, size, count = len(page.records), 0, 0, _FIRST
+    parts, before, whole = list[bytes](), b'{"data":[', _WHOLE if total <= _FEW else 0
     while done < total:
         some = redactor.events(page.records[done : done + count])
         encoded = encode(some)[1:-1]
@@ -41,8 +43,11 @@ def page_parts(page: Page, caller: Caller, pseudonyms: Pseudonyms | None = None)
             some, encoded = _as_fit(some, MAX_PAGE - size, at_least=0 if done else 1)
         done, size = done + len(some), size + len(encoded)
         if some:
-            yield before + encoded
+            parts.append(before + encoded)
             before = b","
+            # 32 small pages that alternate after each part displace one another from the processor's caches.
+            if size > whole and len(encoded) >= _PART:
+                await asyncio.sleep(0)
         if len(some) < count and done < total:
             page.cut_after(done - 1)
             total = done
@@ -54,7 +59,8 @@ def page_parts(page: Page, caller: Caller, pseudonyms: Pseudonyms | None = None)
         "warnings": page.warnings,
         "sources": [_source(status) for status in page.sources],
     }
-    yield (b"" if done else before) + b"]," + encode(rest)[1:]
+    parts.append((b"" if done else before) + b"]," + encode(rest)[1:])
+    return parts if size >= _LARGE else [b"".join(parts)]
 
 
 def _as_fit(events: Sequence[Event], most: int, at_least: int) -> tuple[list[Event], bytes]:
@@ -67,18 +73,6 @@ def _as_fit(events: Sequence[Event], most: int, at_least: int) -> tuple[list[Eve
             break
         encoded.append(one)
     return list(events[: len(encoded)]), b",".join(encoded)
-
-
-async def render_page(page: Page, caller: Caller, pseudonyms: Pseudonyms | None) -> list[bytes]:
-    """Return the body of `GET /events` in one or, for a large page, several parts. Serves other requests in between."""
-    parts, size, whole = [], 0, _WHOLE if len(page.records) <= _FEW else 0
-    for part in page_parts(page, caller, pseudonyms):
-        parts.append(part)
-        size += len(part)
-        # 32 small pages that alternate after each part displace one another from the processor's caches.
-        if size > whole and len(part) >= _PART:
-            await asyncio.sleep(0)
-    return parts if size >= _LARGE else [b"".join(parts)]
 
 
 def envelope_body(
@@ -111,26 +105,22 @@ def encode(body: dict[str, Any] | Sequence[Event] | msgspec.Struct) -> bytes:
         return json.dumps(_plain(msgspec.to_builtins(body, str_keys=True)), separators=(",", ":")).encode()
 
 
+def present(members: dict[str, Any]) -> dict[str, Any]:
+    """Return the members that have a value."""
+    return {name: value for name, value in members.items() if value is not None}
+
+
 #: Unicode's line and paragraph separators, which JSON allows unescaped and line readers split at.
 _SEPARATORS = {each.encode(): b"\\u%04x" % ord(each) for each in ("\u2028", "\u2029", "\x85")}
 
 
 def one_line(encoded: bytes) -> bytes:
     """Return JSON with U+2028, U+2029 and U+0085 escaped."""
-    if not encoded.isascii() and (
-        _has(encoded, b"\xe2", (b"\x80\xa8", b"\x80\xa9")) or _has(encoded, b"\xc2", (b"\x85",))
-    ):
+    if not encoded.isascii():
         for raw, escaped in _SEPARATORS.items():
-            encoded = encoded.replace(raw, escaped)
+            if raw[:1] in encoded:  # a search for one byte is twenty times as fast
+                encoded = encoded.replace(raw, escaped)
     return encoded
-
-
-def _has(encoded: bytes, first: bytes, following: tuple[bytes, ...]) -> bool:
-    # A search for one byte is twenty times as fast as one for several, or for a pattern.
-    at = encoded.find(first)
-    while at >= 0 and not encoded.startswith(following, at + 1):
-        at = encoded.find(first, at + 1)
-    return at >= 0
 
 
 def _plain(value: Any) -> Any:

@@ -86,10 +86,6 @@ class Tokens:
             raise ConfigurationError("GATEWAY_JWT_JWKS: must be an https URL (http only on this machine) or a file.")
         self._options = {"transport": transport, **(network or Network()).client_options(jwks)}
 
-    def takes(self, presented: str) -> bool:
-        """Whether this has the form of a JWT; API keys contain no dot."""
-        return presented.count(".") == 2
-
     async def caller(self, token: str) -> Caller:
         """Return the token's caller. Raises Unauthenticated, IssuerUnavailable."""
         try:
@@ -151,8 +147,8 @@ def public_keys(document: Any) -> KeySet:
     """Return the keys of a JWKS that may verify tokens. Raises ValueError without any."""
     keys: list[Key] = []
     for entry in document["keys"] if isinstance(document, dict) and isinstance(document.get("keys"), list) else ():
-        with suppress(JoseError, ValueError, TypeError, KeyError, OverflowError), warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of weak keys
+        ignored = JoseError, ValueError, TypeError, KeyError, OverflowError
+        with suppress(*ignored), warnings.catch_warnings(action="ignore"):  # of weak keys
             key = JWKRegistry.import_key(entry)
             # With a secret (oct), every reader of the set could sign.
             if key.key_type != "oct" and not (isinstance(key, RSAKey) and key.public_key.key_size < 2048):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from app.api.rendering import encode
-from app.domain.event import Actor, Event
+from app.api.rendering import encode, present
+from app.domain.event import Event
 
 VERSION = "8.17.0"
 
@@ -50,10 +50,13 @@ def to_ecs(event: Event) -> dict[str, Any]:
         "observer": {"vendor": event.provider, "name": event.source},
         "audit_gateway": _own(event),
     }
-    if user := _user(event.actor):
+    actor = event.actor
+    named = {"id": actor.id, "name": actor.email or actor.name, "full_name": actor.name, "email": actor.email}
+    if user := {name: value for name, value in named.items() if value}:
         found["user"] = user
-    if people := _people(event):
-        found["related"] = {"user": people}
+    people = [part.email or part.name for part in (actor, event.recipient, event.target) if part is not None]
+    if known := list(dict.fromkeys(filter(None, people))):
+        found["related"] = {"user": known}
     if event.envelope is not None and event.envelope.name:
         found["file"] = {"name": event.envelope.name}
     if event.user_agent:
@@ -90,26 +93,16 @@ def _event(event: Event) -> dict[str, Any]:
     return found
 
 
-def _user(actor: Actor) -> dict[str, Any]:
-    named = {"id": actor.id, "name": actor.email or actor.name, "full_name": actor.name, "email": actor.email}
-    return {name: value for name, value in named.items() if value}
-
-
-def _people(event: Event) -> list[str]:
-    people = [event.actor.email or event.actor.name]
-    people += [part.email or part.name for part in (event.recipient, event.target) if part is not None]
-    return [person for person in dict.fromkeys(people) if person]
-
-
 def _own(event: Event) -> dict[str, Any]:
-    parts = {
-        "actor_kind": event.actor.kind,
-        "provider_id": event.provider_id,
-        "envelope": event.envelope,
-        "recipient": event.recipient,
-        "delivery": event.delivery,
-        "target": event.target,
-        # One JSON text, because the members vary and each would become a field of the index.
-        "data": encode(event.data).decode() if event.data else None,
-    }
-    return {name: part for name, part in parts.items() if part is not None}
+    return present(
+        {
+            "actor_kind": event.actor.kind,
+            "provider_id": event.provider_id,
+            "envelope": event.envelope,
+            "recipient": event.recipient,
+            "delivery": event.delivery,
+            "target": event.target,
+            # One JSON text, because the members vary and each would become a field of the index.
+            "data": encode(event.data).decode() if event.data else None,
+        }
+    )

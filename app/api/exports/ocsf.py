@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from app.api.rendering import encode
-from app.domain.event import Actor, Event
+from app.api.rendering import encode, present
+from app.domain.event import Event
 from app.domain.times import parse_rfc3339
 
 VERSION = "1.7.0"
@@ -58,7 +58,16 @@ def to_ocsf(event: Event) -> dict[str, Any]:
         "metadata": _metadata(event),
         "actor": _actor(event),
         "entity": _entity(event),
-        "unmapped": _unmapped(event),
+        "unmapped": present(
+            {
+                "type": event.type,
+                "envelope": event.envelope,
+                "recipient": event.recipient,
+                "delivery": event.delivery,
+                "target": event.target,
+                "data": event.data or None,
+            }
+        ),
     }
     if event.user_agent:
         found["http_request"] = {"user_agent": event.user_agent}
@@ -75,21 +84,20 @@ def activity_of(event: Event) -> tuple[int, str]:
 
 
 def _metadata(event: Event) -> dict[str, Any]:
-    metadata: dict[str, Any] = {
-        "version": VERSION,
-        "product": {"name": event.provider, "vendor_name": event.provider},
-        "uid": event.id,
-        "original_time": event.occurred_at,
-        "log_name": event.category,
-        "log_provider": event.provider,
-        "log_source": event.source,
-        "event_code": event.provider_type,
-    }
-    if event.provider_id is not None:
-        metadata["original_event_uid"] = event.provider_id
-    if event.envelope is not None:
-        metadata["correlation_uid"] = event.envelope.id
-    return metadata
+    return present(
+        {
+            "version": VERSION,
+            "product": {"name": event.provider, "vendor_name": event.provider},
+            "uid": event.id,
+            "original_time": event.occurred_at,
+            "log_name": event.category,
+            "log_provider": event.provider,
+            "log_source": event.source,
+            "event_code": event.provider_type,
+            "original_event_uid": event.provider_id,
+            "correlation_uid": None if event.envelope is None else event.envelope.id,
+        }
+    )
 
 
 def _actor(event: Event) -> dict[str, Any]:
@@ -97,14 +105,10 @@ def _actor(event: Event) -> dict[str, Any]:
     name = actor.name or actor.email or actor.id
     if actor.kind == "system" or name is None:
         return {"app_name": name or event.provider}
-    return {"user": _user(actor, name)}
-
-
-def _user(actor: Actor, name: str) -> dict[str, Any]:
     known = actor.kind == "user"
     user = {"name": name, "type_id": 1 if known else _OTHER, "type": "User" if known else actor.kind}
     optional = {"uid": actor.id, "full_name": actor.name, "email_addr": actor.email}
-    return user | {key: value for key, value in optional.items() if value}
+    return {"user": user | {key: value for key, value in optional.items() if value}}
 
 
 def _entity(event: Event) -> dict[str, Any]:
@@ -118,15 +122,3 @@ def _entity(event: Event) -> dict[str, Any]:
         return {"name": kind, "type_id": _OTHER, "type": kind}
     entity = {"uid": envelope.id, "type_id": _OTHER, "type": "envelope"}
     return entity | ({"name": envelope.name} if envelope.name else {})
-
-
-def _unmapped(event: Event) -> dict[str, Any]:
-    parts = {
-        "type": event.type,
-        "envelope": event.envelope,
-        "recipient": event.recipient,
-        "delivery": event.delivery,
-        "target": event.target,
-        "data": event.data or None,
-    }
-    return {name: part for name, part in parts.items() if part is not None}

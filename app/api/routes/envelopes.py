@@ -16,6 +16,7 @@ from fastapi import Path as PathParameter
 from fastapi import Query, Request
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
+from starlette.datastructures import State
 from starlette.responses import HTMLResponse, Response
 
 from app.api.auth import EventReader
@@ -81,11 +82,7 @@ async def get_envelope_report(
     """The envelope as a page to print and archive: every event, caller, time and filters of the retrieval, masked and
     unreadable content, the SHA-256 of the events as NDJSON, and a signature if a signing key is set."""
     found, events, recipients = await _read(request, envelope_id, query, caller)
-    state = request.app.state
-    facts = {"retrieved_at": state.feed.now(), "pseudonymized": state.pseudonyms is not None}
-    page = await asyncio.to_thread(
-        render_report, found, events, recipients, caller, **facts, signing_key=state.signing_key
-    )
+    page = await asyncio.to_thread(_render_report, found, events, recipients, caller, request.app.state)
     return Response(page, media_type="text/html; charset=utf-8", headers=_REPORT_HEADERS)
 
 
@@ -105,31 +102,25 @@ async def _read(
     return found, events, redactor.recipients(found.records[-1])
 
 
-def render_report(
-    found: EnvelopeEvents,
-    events: Sequence[Event],
-    recipients: Sequence[Recipient],
-    caller: Caller,
-    *,
-    retrieved_at: int,
-    pseudonymized: bool,
-    signing_key: SigningKey | None,
+def _render_report(
+    found: EnvelopeEvents, events: Sequence[Event], recipients: Sequence[Recipient], caller: Caller, state: State
 ) -> bytes:
-    """Return the page in UTF-8. `events` and `recipients` are masked for the caller; `retrieved_at` in µs."""
+    """Return the page in UTF-8. `events` and `recipients` are masked for the caller; `state`: of the application."""
     story = build_story(events, recipients)
     envelope = story.envelope
     lines = FORMATS["ndjson"].lines(events)
     sha256 = hashlib.sha256(lines).hexdigest()
-    retrieved = format_seconds(retrieved_at)
+    retrieved = format_seconds(state.feed.now())
+    key: SigningKey | None = state.signing_key
     filters = {"envelope_id": envelope.id, "source": found.source, "order": "asc", **found.window.shown()}
     claims = {"sha256": sha256, "count": len(events), "filters": filters, "as_of": retrieved}
     masked = "pii:read" not in caller.scopes
     page = _ENVIRONMENT.get_template("envelope_report.html").render(
-        story=story, notices=_notices(found, masked, pseudonymized), events=events, found=found, caller=caller,
-        retrieved=retrieved, filters=filters, version=version("audit-gateway"), sha256=sha256,
+        story=story, notices=_notices(found, masked, state.pseudonyms is not None), events=events, found=found,
+        caller=caller, retrieved=retrieved, filters=filters, version=version("audit-gateway"), sha256=sha256,
         complete_through=None if found.complete_through is None else format_seconds(found.complete_through),
         visible=_MASKED if masked else "Everything that the provider sent, unmasked.",
-        signature=None if signing_key is None else signing_key.sign(msgspec.json.encode(claims)),
+        signature=None if key is None else key.sign(msgspec.json.encode(claims)),
         ndjson=escape(lines.decode()),
     )  # fmt: skip
     return page.encode(errors="replace")

@@ -85,7 +85,13 @@ async def export_events(request: Request, caller: EventReader, query: Annotated[
 async def _begin(request: Request, caller: Caller, query: ExportQuery, held: ExitStack) -> Response:
     """Return the response after reading its first page; it takes over `held`."""
     feed: Feed = request.app.state.feed
-    at = None if query.after is None else await _time_of(feed, query.after, caller)
+    at = None
+    if query.after is not None:
+        try:
+            at = (await feed.event(query.after, caller)).key[0]
+        except NotFound:
+            message = "must be the id of the last complete event; there is no such event"
+            raise ParameterError("invalid_parameter", [("after", message)]) from None
     start = feed.start(EventQuery.of(query, limit=None), caller, at=at)
     if start.query.follow:
         raise CursorMismatch([("cursor", "is a follower's, which has no end; read it with GET /events/stream")])
@@ -123,12 +129,3 @@ async def get_manifest(
     if manifest is None:
         raise NotFound("there is no such manifest: the export is not complete, or ended more than an hour ago")
     return Response(manifest, media_type="application/jose", headers={"Cache-Control": "no-store"})
-
-
-async def _time_of(feed: Feed, event_id: str, caller: Caller) -> int:
-    """Return the time of an event in µs. Raises ParameterError, SourcesFailed."""
-    try:
-        return (await feed.event(event_id, caller)).key[0]
-    except NotFound:
-        message = "must be the id of the last complete event; there is no such event"
-        raise ParameterError("invalid_parameter", [("after", message)]) from None

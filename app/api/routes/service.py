@@ -35,7 +35,7 @@ from app.domain.caller import Caller
 from app.domain.query import FILTERS, OWN_FILTERS
 from app.domain.times import format_seconds
 from app.feed.service import Feed
-from app.providers.base import Provider, Source
+from app.providers.base import Provider
 
 router = new_router()
 
@@ -87,14 +87,15 @@ async def list_sources(
 ) -> Response:
     """The configured accounts with their filters, settings, health and observations."""
     feed: Feed = request.app.state.feed
-    readable = [source for source in feed.sources.values() if caller.may_read(source.name)]
-    return json_response(Sources([_source_info(source) for source in readable]))
-
-
-def _source_info(source: Source) -> SourceInfo:
-    filters = {name: source.filters.get(name, "not_applicable") for name in JUDGED}
-    filters |= {name.replace("_not", ".not"): source.filters.get(name, "gateway") for name in OWN_FILTERS}
-    return SourceInfo(source.name, source.provider, filters, source.settle, source.health(), source.describe())
+    found = []
+    for source in feed.sources.values():
+        if not caller.may_read(source.name):
+            continue
+        filters = {name: source.filters.get(name, "not_applicable") for name in JUDGED}
+        filters |= {name.replace("_not", ".not"): source.filters.get(name, "gateway") for name in OWN_FILTERS}
+        health, details = source.health(), source.describe()
+        found.append(SourceInfo(source.name, source.provider, filters, source.settle, health, details))
+    return json_response(Sources(found))
 
 
 @router.get(

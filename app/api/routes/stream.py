@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator
 from contextlib import ExitStack
 from typing import Annotated, Any
 
@@ -12,20 +12,16 @@ from fastapi import Query, Request
 from starlette.responses import Response
 
 from app.api.auth import EventReader, check_again, require_raw
-from app.api.broadcaster import Item, Listener, Render, Topic
+from app.api.broadcaster import Listener, Topic
 from app.api.openapi import answers
 from app.api.problems import PROBLEMS, problem_body
 from app.api.rendering import ClosingStream, encode
 from app.api.request_log import request_log
 from app.api.routing import new_router
-from app.domain.caller import Caller
 from app.domain.errors import CallerError, CursorMismatch, GatewayError, InvalidCursor, SourcesFailed
 from app.domain.query import EventQuery, StreamQuery
-from app.feed.model import Page
 from app.feed.planner import WalkStart
 from app.feed.service import Feed
-from app.privacy.pseudonyms import Pseudonyms
-from app.privacy.redaction import Redactor
 
 router = new_router(tags=["events"])
 
@@ -42,20 +38,6 @@ _LAST_EVENT_ID: dict[str, Any] = {
     "description": "The `id` of the last message: continues after it. Has precedence over `cursor`; empty is ignored.",
     "schema": {"type": "string"},
 }
-
-
-def renderer(pseudonyms: Pseudonyms | None) -> Render:
-    """Return a function that renders a page's events for listeners, each with the cursor after it."""
-
-    def render(page: Page, topic: Topic) -> Sequence[Item]:
-        events = Redactor(private=topic.private, raw=topic.raw, pseudonyms=pseudonyms).events(page.records)
-        items = []
-        for index, (record, event) in enumerate(zip(page.records, events, strict=True)):
-            frame = b"id: %b\ndata: %b\n\n" % (page.cursor_after(index).encode(), encode(event))
-            items.append(Item(record.key, record.key[1], frame))
-        return items
-
-    return render
 
 
 @router.get(
@@ -80,8 +62,23 @@ async def stream_events(request: Request, caller: EventReader, query: Annotated[
     To resume a broken connection, send the last received `id` as `Last-Event-ID` (browsers do) or as `cursor`. Send the
     key in a header; a key in the URL, which logs contain, is not accepted."""
     feed: Feed = request.app.state.feed
-    asked, live = _read(request, query, feed.now())
-    start = _start(request, feed, asked, caller)
+    last_id = request.headers.get("last-event-id")
+    cursor = last_id or query.cursor
+    live = cursor is None and query.since is None
+    # A browser reconnects with its original URL, whose `since` is over; the cursor contains the position.
+    begin = {"since": feed.now() - 1 if live else query.since} if cursor is None else {"cursor": cursor}
+    asked = EventQuery(**query.given(without=("since", "cursor")), **begin, order="asc", follow=True)
+    # Errors name the parameter or header of the cursor, not `order` and `follow`, which are set here.
+    came_in = "Last-Event-ID" if last_id else "cursor"
+    try:
+        start = feed.start(asked, caller)
+    except InvalidCursor as error:
+        raise InvalidCursor(error.detail, came_in) from None
+    except CursorMismatch as error:
+        if any(name in _FIXED for name, _ in error.errors):
+            message = "is a page's, not a follower's; begin with since=…, or send the id of a stream's message"
+            raise CursorMismatch([(came_in, message)]) from None
+        raise
     if raw := "raw" in start.include:
         require_raw(caller, by_cursor=asked.include is None)
     held = ExitStack()
@@ -90,36 +87,6 @@ async def stream_events(request: Request, caller: EventReader, query: Annotated[
     # The second is for reverse proxies that buffer.
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
     return ClosingStream(body, media_type="text/event-stream", headers=headers, held=held)
-
-
-def _read(request: Request, query: StreamQuery, now: int) -> tuple[EventQuery, bool]:
-    """Return the query, and whether it begins now."""
-    changes: dict[str, Any] = {"order": "asc", "follow": True}
-    if last := request.headers.get("last-event-id"):
-        changes["cursor"] = last
-    asked = EventQuery.of(query, **changes)
-    live = asked.cursor is None and asked.since is None
-    if asked.cursor is not None:
-        # A browser reconnects with its original URL; the cursor contains the position.
-        asked = EventQuery(**asked.given(without=["since"]))
-    elif live:
-        asked = EventQuery.of(asked, since=now - 1)
-    return asked, live
-
-
-def _start(request: Request, feed: Feed, asked: EventQuery, caller: Caller) -> WalkStart:
-    """Return the start of the walk. Errors name the parameter or header of the cursor, not `order` and `follow`, which
-    are set here. Raises CallerError."""
-    came_in = "Last-Event-ID" if request.headers.get("last-event-id") else "cursor"
-    try:
-        return feed.start(asked, caller)
-    except InvalidCursor as error:
-        raise InvalidCursor(error.detail, came_in) from None
-    except CursorMismatch as error:
-        if any(name in _FIXED for name, _ in error.errors):
-            message = "is a page's, not a follower's; begin with since=…, or send the id of a stream's message"
-            raise CursorMismatch([(came_in, message)]) from None
-        raise
 
 
 async def _body(request: Request, topic: Topic, start: WalkStart, live: bool) -> AsyncGenerator[bytes]:
