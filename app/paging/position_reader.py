@@ -28,8 +28,6 @@ __all__ = ["Consecutive", "LogMoved", "OddPages", "PositionReader", "Response", 
 _MOST_COST = 5  #: guesses that rows asked for before their place was found count as, at the most
 _SURE = 3  #: how many times further than the place is away rows must be wanted, to read from where it is guessed to be
 _SPARE = 12  #: for so many pages wanted, one more on either side: what is missing costs another round
-
-
 #: Added to the rows of a hint's page if it is not full, and therefore the last one. More than a page has: hints
 #: of older cursors, which lack it, prove no end.
 ENDS = 1 << 16
