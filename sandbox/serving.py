@@ -38,15 +38,18 @@ class _Server(uvicorn.Server):
         await self._end.wait()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        for _ in range(5):
+            await asyncio.sleep(0)  # connections that are being accepted get their protocols
         for server in self.servers:
             server.close()
+        for connection in self.server_state.connections:
+            connection.transport.abort()
         if tasks := list(self.server_state.tasks):
             for task in tasks:
                 task.cancel()
             await asyncio.wait(tasks)
-        for connection in self.server_state.connections:
-            connection.transport.abort()
         await self.lifespan.shutdown()
+        await asyncio.sleep(0)  # the connections end
 
     def stop(self) -> None:
         if self._loop is not None:
