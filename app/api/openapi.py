@@ -205,10 +205,12 @@ def _parameter(parameter: dict[str, Any]) -> dict[str, Any]:
 
 
 def _simplify(schema: dict[str, Any]) -> None:
-    """Simplify for generators: every field is required, and "or null" is a list of types. With `anyOf`,
-    openapi-generator 7.26 uses one model, with the first description, for all fields of a simple type."""
+    """Simplify for generators: every field that is always sent is required, and "or null" is a list of types. With
+    `anyOf`, openapi-generator 7.26 uses one model, with the first description, for all fields of a simple type."""
     del schema["title"]
-    schema["required"] = list(schema["properties"])
+    # A field that may be UNSET has no default in msgspec's schema.
+    always = schema.get("required", [])
+    schema["required"] = [name for name, field in schema["properties"].items() if name in always or "default" in field]
     for field in schema["properties"].values():
         field.pop("default", None)
         if field.get("type") == "object":

@@ -10,6 +10,7 @@ from contextlib import ExitStack, aclosing
 from typing import Any
 
 import msgspec
+from msgspec import UNSET
 from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
@@ -143,7 +144,7 @@ def _source(status: SourceStatus) -> schemas.SourceStatus:
         reasons.append(f"{status.bad_records.total()} records that cannot be read are left out")
     reason = "; ".join(reasons) or None
     through = _time(status.complete_through)
-    return schemas.SourceStatus(status.name, status.provider, status.status, reason, through, status.unproven)
+    return schemas.SourceStatus(status.name, status.provider, status.status, reason, through, status.unproven or UNSET)
 
 
 class ClosingStream(StreamingResponse):

@@ -1,5 +1,5 @@
 """The shapes of the API's responses, in addition to those of `app.domain.event`. The responses and the OpenAPI document
-use the same structs. Every field is always present.
+use the same structs. Every field is always present, except for `unproven`, which the contract does not have.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from app.domain.event import Envelope, Event, Time, described
 from app.feed.envelopes import ENDS, IN_PROGRESS, EnvelopeDurations, EnvelopeRecipient
@@ -51,8 +52,11 @@ class SourceStatus(msgspec.Struct, frozen=True):
         Time | None, described("The response is complete up to this time; null for a failed or skipped source.")
     ]
     unproven: Annotated[
-        bool, described("Whether events may be missing because the provider contradicts itself; `reason` contains how.")
-    ]
+        bool | UnsetType,
+        described(
+            "True if events may be missing because the provider contradicts itself: `reason` contains how. Else absent."
+        ),
+    ] = UNSET
 
 
 class EventPage(msgspec.Struct, frozen=True):

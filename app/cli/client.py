@@ -77,7 +77,7 @@ class Client:
         try:
             page = body["page"]
             state, sources = (bool(page["has_more"]), page["next_cursor"], body["window"]), body["sources"]
-            is_unproven = any(source.get("unproven") for source in sources)  # an older gateway sends none
+            is_unproven = any(source.get("unproven") for source in sources)
             return Page(list(body["data"]), *state, sources, body.get("warnings") or (), is_unproven)
         except (KeyError, TypeError, AttributeError):
             raise self._not_a_gateway("its response is no page of events") from None

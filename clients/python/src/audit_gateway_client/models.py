@@ -534,9 +534,9 @@ class SourceStatus(BaseModel):
     """
     `ok`, `skipped` (a filter does not apply), `forbidden` (a part is refused) or `failed`.
     """
-    unproven: bool
+    unproven: bool | None = None
     """
-    Whether events may be missing because the provider contradicts itself; `reason` contains how.
+    True if events may be missing because the provider contradicts itself: `reason` contains how. Else absent.
     """
 
 
