@@ -200,8 +200,8 @@ class OptionalCalls:
     nor counts for it. `Retry-After` pauses the calls of this kind only, because the vendor may limit them apart; if it
     limits all, the next call that the answer needs receives it, too. A 401 is raised, because it concerns all calls.
 
-    A patient request has time: it makes each attempt of its own, whatever failed for others, and waits for the end of a
-    `Retry-After` as for that of any call, if it fits in the half of the time.
+    A patient request has time: it makes the call although it failed for requests that are not patient. It waits for the
+    end of a `Retry-After` as for that of any call, if that is within half of its time.
 
     The caller adds a reason, or makes a count an estimate, if the answer may be incomplete without the call."""
 
@@ -246,10 +246,10 @@ class OptionalCalls:
         """Wait until a call of a kind may be made. Return whether it may, in the time left."""
         if self.failure(kind) is None:
             return True
-        wait = (self._failures[kind][2] - self._clock()) / SECOND
+        wait = random.uniform(1.0, 1.1) * (self._failures[kind][2] - self._clock()) / SECOND
         if not own.is_patient or wait >= time_left(own):
             return False
-        await asyncio.sleep(wait * random.uniform(1.0, 1.1))
+        await asyncio.sleep(wait)
         return True
 
     def _remember(self, kind: Hashable, error: SourceError, own: CallBudget) -> None:

@@ -1,5 +1,6 @@
 """Optional calls: what their failures cost, and that they cost the source nothing else."""
 
+import random
 import time
 
 import pytest
@@ -81,6 +82,16 @@ async def test_what_is_refused_to_a_patient_request_is_left_out_for_it_too() -> 
     for _ in range(2):
         assert await calls.attempt("b", CallBudget(deadline=time.monotonic() + 20, is_patient=True)) is None
     assert len(calls.provider.requests) == 3
+
+
+async def test_a_wait_that_ends_after_the_time_is_not_begun(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The time's end would replace the pause by a failure that is remembered for ten minutes."""
+    monkeypatch.setattr(random, "uniform", lambda least, most: most)
+    calls, begun = Calls(lambda _: answer(429, {"retry-after": "20"})), time.monotonic()
+    assert await calls.attempt(spent=CallBudget(deadline=begun + 42, is_patient=True)) is None
+    assert time.monotonic() - begun < 5
+    calls.now, calls.provider.replies[:] = 20, [200]
+    assert await calls.attempt(spent=CallBudget(deadline=time.monotonic() + 42, is_patient=True)) == 200
 
 
 async def test_half_of_the_time_is_left() -> None:
