@@ -61,8 +61,8 @@ class Feed:
         is_patient: bool = False,
     ) -> Page:
         """Return one page; with `include=total`, its totals. `no_cache` bypasses cached totals. `begun`: start of the
-        request, by `time.monotonic`. `may_exceed`: up to twice the limit. `is_patient`: waits for
-        optional calls, too. Raises CallerError and SourcesFailed."""
+        request, by `time.monotonic`. `may_exceed`: up to twice the limit. `is_patient`: waits for optional
+        calls, too. Raises CallerError and SourcesFailed."""
         call = self._call(caller, begun)
         plan = self._plan(asked, caller, call.now)
         builder = PageBuilder(plan, call, is_patient=is_patient)
