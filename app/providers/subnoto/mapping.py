@@ -233,7 +233,7 @@ def _simple_recipient(inner: dict[str, Any], fields: tuple[tuple[str, int], ...]
         value = inner[name]
         if type(value) is str:
             values[field] = value or None
-        elif _says(value):
+        elif _has_value(value):
             values[field] = str(value)
     values[2] = values[2] and (values[2].strip() or None)
     return Recipient(*values) if any(values) else None
@@ -274,7 +274,7 @@ def _described(data: dict[str, Any], name: str, members: tuple[str, ...]) -> dic
     """Return the values of one object in `eventData`, by the plain names of `_DESCRIBING`."""
     found: dict[str, str] = {}
     for key in members:
-        if key != name and _says(data[key]):
+        if key != name and _has_value(data[key]):
             found[_plain(key.removeprefix(name))] = str(data[key])
     inner = data.get(name)
     if isinstance(inner, dict):
@@ -283,7 +283,7 @@ def _described(data: dict[str, Any], name: str, members: tuple[str, ...]) -> dic
             value = inner[key]
             if type(value) is str and value:
                 found[plain] = value
-            elif _says(value):
+            elif _has_value(value):
                 found[plain] = str(value)
     elif isinstance(inner, str) and "@" in inner:
         found.setdefault("email", inner)
@@ -308,7 +308,7 @@ def _plain(key: str) -> str:
     return key.casefold().replace("_", "")
 
 
-def _says(value: Any) -> bool:
+def _has_value(value: Any) -> bool:
     return isinstance(value, (str, int)) and value != "" and not isinstance(value, bool)
 
 

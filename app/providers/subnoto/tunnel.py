@@ -92,7 +92,7 @@ class Tunnel:
                 self._note(lane)
                 if self.encrypts and response.is_success and response.headers.get(_ENCRYPTED) != "true":
                     raise SourceFailed("the enclave's answer did not come through the tunnel")
-                if response.status_code == 401 and _says_that_it_is_lost(await response.aread()):
+                if response.status_code == 401 and _is_session_lost(await response.aread()):
                     raise SessionLost
                 return response
             except SessionLost:
@@ -211,12 +211,12 @@ class _Sessions(SessionManager):  # type: ignore[misc]
 
     def decrypt_response(self, encrypted: bytes) -> bytes:
         text: bytes = super().decrypt_response(encrypted)
-        if _says_that_it_is_lost(text):
+        if _is_session_lost(text):
             raise SessionLost
         return text
 
 
-def _says_that_it_is_lost(body: bytes) -> bool:
+def _is_session_lost(body: bytes) -> bool:
     if len(body) > _SHORT:
         return False
     try:
