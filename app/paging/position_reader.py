@@ -261,7 +261,6 @@ class PositionReader(Generic[R]):
             again = True
         if again:
             self.begin = None
-        if again:
             self._search = Search(self.log, edge=self._start - self.skew, now=self._now, marks=self._marks)
         if self._anchor is not None and self._hint and self._anchor.page in self.steadiness.pages:
             self._search.proven = self.log.number(self._hint[0])
