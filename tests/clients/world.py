@@ -132,9 +132,7 @@ def later_gateway(gateway: Gateway) -> Iterator[Server]:
     }  # fmt: skip
     event["actor"]["kind"] = "robot"
     event["delivery"] |= {"channel": "pigeon", "status": "circling"}
-    source = {
-        "name": "vault", "provider": "vault", "status": "asleep", "reason": None, "complete_through": None,
-    }  # fmt: skip
+    source = {"name": "vault", "provider": "vault", "status": "asleep", "reason": None, "complete_through": None}
     page = {"limit": 100, "order": "desc", "has_more": False, "next_cursor": None, "scanned_to": None, "new": {}}
     body = {"data": [event], "page": page, "window": gateway.window, "total": None, "sources": [source], "new": []}
     body["warnings"] = []
