@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 
 from app.assembly import all_warnings, build_sources
-from app.cli.client import setting
-from app.config import Configuration, load_configuration
+from app.config import Configuration, load_configuration, read_environment
 from app.domain.errors import ConfigurationError
 from app.providers.registry import find_providers
 
@@ -62,7 +61,7 @@ def test_an_empty_variable_is_not_set_and_hides_nothing_that_dotenv_has(
     (clean / ".env").write_text("".join(f"{name}=5\n" for name in names))
     found = load_configuration()
     assert found.settings.deadline == 5
-    assert found.environment["TAKTIKAL_API_KEY"] == setting("GATEWAY_KEY") == "5"
+    assert found.environment["TAKTIKAL_API_KEY"] == read_environment()["GATEWAY_KEY"] == "5"
 
 
 @pytest.mark.parametrize("where", ["environment", ".env"])
