@@ -111,8 +111,8 @@ class PagedReader(ListReader):
                     break
             total = end
         raise SourceFailed(
-            f"the provider holds {total} signing processes in one range that cannot be divided, hands out"
-            f" {self.most} at a time, and never the same ones twice; a narrower query may work"
+            f"the provider's responses for one range, which cannot be divided, contradict each other: they contain"
+            f" {listing.length} of {total} signing processes, at most {self.most} each; a narrower query may work"
         )
 
     async def _compare_items(self, pages: Sequence[ActivityPage], within: DateRange) -> bool:
