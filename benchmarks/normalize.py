@@ -6,7 +6,6 @@ events with their ids, masks, encoding.
 
 from __future__ import annotations
 
-import asyncio
 import json
 import sys
 from collections.abc import Callable, Sequence
@@ -125,4 +124,10 @@ def _rendered(records: list[Record], caller: Caller) -> bytes:
         records=records, limit=len(records), order="desc", has_more=False, next_cursor=None, scanned_to=None,
         window=Window(0, DAY), sources=[], include=frozenset(), position=(0,), cursor_after=str,
     )  # fmt: skip
-    return b"".join(asyncio.run(render_page(page, caller)))
+    # Without an event loop, whose start and end take as long as hundreds of events.
+    rendering = render_page(page, caller)
+    while True:
+        try:
+            rendering.send(None)
+        except StopIteration as done:
+            return b"".join(done.value)
