@@ -19,8 +19,9 @@ from app.config import Configuration, load_configuration, unknown_variables
 from app.domain.errors import ConfigurationError
 from app.logs import QueuedStream, configure_logging
 from app.main import create_app
-from app.providers.base import CommonSettings, Observer, Provider, Source
+from app.providers.base import CommonSettings, Provider, Source
 from app.providers.http.network import Network
+from app.providers.observer import Observer
 from app.providers.registry import find_providers, make_sources, renamed_keys
 from app.providers.settings import outdated_names
 from app.providers.shared import SharedState

@@ -21,7 +21,7 @@ from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.process_collector import ProcessCollector
 
 from app.api.request_log import RequestLog
-from app.providers.base import CircuitState, Observer, Outcome, Refusal
+from app.providers.observer import CircuitState, Observer, Outcome, Refusal
 
 MULTIPROCESS_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 MEDIA_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -35,7 +35,7 @@ _LIVE_FILE = re.compile(r"gauge_live[a-z]*_(\d+)\.db\Z")
 
 
 class Metrics(Observer):
-    """The counters of one application; an `app.providers.base.Observer`, too."""
+    """The counters of one application; an `app.providers.observer.Observer`, too."""
 
     def __init__(self) -> None:
         self._registry = registry = CollectorRegistry()
@@ -97,7 +97,7 @@ class Metrics(Observer):
         """Count a first page from the page cache (`hit`) or for it. Not called if the cache is off."""
         self._page_cache(source, "hit" if hit else "miss").inc()
 
-    # ---- app.providers.base.Observer -------------------------------------------------------------------------
+    # ---- app.providers.observer.Observer -------------------------------------------------------------------------
 
     def on_call(self, source: str, outcome: Outcome, seconds: float) -> None:
         # Statuses of a provider outside 100 to 599 share one label.

@@ -18,7 +18,8 @@ from app.domain.query import Window
 from app.paging.cursor import StreamState
 from app.paging.merge import Stream
 from app.privacy.pseudonyms import Pseudonyms
-from app.providers.base import Batch, Observer, Reader, Record, Source, TypeMapping
+from app.providers.base import Batch, Reader, Record, Source, TypeMapping
+from app.providers.observer import Observer
 from app.providers.shared import SharedState
 
 SourceState = Literal["ok", "skipped", "forbidden", "failed"]

@@ -19,7 +19,7 @@ from app.providers.base import CommonSettings, Provider, Source
 from app.providers.settings import rename
 
 #: Modules of `app.providers` that are not providers.
-_INFRASTRUCTURE = frozenset({"base", "http", "kit", "registry", "settings", "shared"})
+_INFRASTRUCTURE = frozenset({"base", "http", "kit", "observer", "registry", "settings", "shared"})
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,31}\Z")
 _SOURCE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z")

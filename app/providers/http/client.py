@@ -21,11 +21,12 @@ from yarl import URL
 
 from app.domain.errors import SourceError, SourceFailed, SourceTimeout, SourceUnauthorized, SourceUnavailable
 from app.domain.times import SECOND, format_seconds
-from app.providers.base import CallBudget, CommonSettings, Outcome, SourceHealth
+from app.providers.base import CallBudget, CommonSettings, SourceHealth
 from app.providers.http.concurrency import CallLimiter, RetryBudget
 from app.providers.http.response import Response, error_for
 from app.providers.http.source_state import SourceState, time_left
 from app.providers.http.transport import AiohttpTransport, Transport
+from app.providers.observer import Outcome
 
 __all__ = ["ProviderHttp", "Response", "error_for"]
 

@@ -13,8 +13,9 @@ import structlog
 
 from app.domain.errors import SourceUnavailable
 from app.domain.times import SECOND, format_micros, now_micros
-from app.providers.base import CallBudget, CircuitState, CommonSettings, SourceHealth
+from app.providers.base import CallBudget, CommonSettings, SourceHealth
 from app.providers.http.response import LONGEST_PAUSE
+from app.providers.observer import CircuitState
 
 SAFETY = 0.05  #: seconds of the deadline left for rendering the answer
 _FAILURES = 5  #: in a row, that open the circuit

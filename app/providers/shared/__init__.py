@@ -33,7 +33,7 @@ from redis.exceptions import LockError, RedisError
 
 from app.domain.errors import ConfigurationError
 from app.paging.cursor import NONCE, Cipher
-from app.providers.base import Observer
+from app.providers.observer import Observer
 
 T = TypeVar("T")
 

@@ -7,9 +7,10 @@ from typing import Any
 
 import httpx
 
-from app.providers.base import CallBudget, CommonSettings, Observer
+from app.providers.base import CallBudget, CommonSettings
 from app.providers.http.client import ProviderHttp
 from app.providers.http.response import Response
+from app.providers.observer import Observer
 from tests.providers.http.httpx_transport import HttpxTransport
 
 Reply = Callable[[httpx.Request], Any]
