@@ -1,8 +1,9 @@
-"""Create the application, and shut it down gracefully. The only module that imports every part."""
+"""Create the application from a configuration, and shut it down gracefully."""
 
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
 import threading
@@ -18,8 +19,7 @@ import uvicorn
 from fastapi import FastAPI
 from fastapi.telemetry import TelemetryConfig
 
-from app.api.api_keys import Keyring, read_keys, sandbox_key
-from app.api.auth import Authenticator, Rates
+from app.api.auth import make_authenticator
 from app.api.broadcaster import EventBroadcaster
 from app.api.export_stream import Manifests
 from app.api.metrics import MULTIPROCESS_VARIABLE, Metrics
@@ -30,16 +30,16 @@ from app.api.request_log import AuditTrail
 from app.api.routes import envelopes, events, export, pages, service, stream
 from app.api.routes.events import PageCache
 from app.api.routing import READ
-from app.api.tokens import Tokens
-from app.config import Settings, read_environment
+from app.config import Configuration, Settings, read_environment
 from app.domain.errors import ConfigurationError
 from app.evidence import SigningKey
 from app.feed.model import FeedSettings
 from app.feed.service import Feed
 from app.feed.warnings import known_values
-from app.providers.base import Provider, Source
+from app.providers.base import CommonSettings, Provider, Source
 from app.providers.http.network import Network
-from app.providers.registry import find_providers, provider_paths
+from app.providers.observer import Observer
+from app.providers.registry import find_providers, make_sources, provider_paths
 from app.providers.shared import SharedState
 from app.tracing import start_tracing
 
@@ -62,6 +62,47 @@ ALLOWED = (
 NO_TELEMETRY: TelemetryConfig = {
     "tracing": False, "metrics": False, "logs": False, "operation_spans": False, "auto_configure": False,
 }  # fmt: skip
+
+
+class NoSource(ConfigurationError):
+    """No source is configured."""
+
+
+def assemble(configuration: Configuration) -> FastAPI:
+    """Return the application of a configuration. Raises ConfigurationError, NoSource."""
+    settings, environment, providers = configuration.settings, configuration.environment, configuration.providers
+    metrics, shared = Metrics(), None
+    if settings.redis_url is not None:
+        variables = {name: environment.get(name) for provider in providers.values() for name in provider.variables}
+        accounts = json.dumps([variables, configuration.tables], sort_keys=True, default=str)
+        shared = SharedState(settings.redis_url.get_secret_value(), settings.cursor_secrets[0], metrics, accounts)
+    sources = build_sources(configuration, metrics, shared)
+    sandbox = configuration.sandbox
+    return create_app(settings, sources, providers=providers, sandbox=sandbox, metrics=metrics, shared=shared)
+
+
+def build_sources(
+    configuration: Configuration, observer: Observer | None = None, shared: SharedState | None = None
+) -> list[Source]:
+    """Return the configured sources; `shared` is their state in common with other replicas. Raises ConfigurationError,
+    NoSource."""
+    settings, providers = configuration.settings, configuration.providers
+    common = CommonSettings(
+        settle=settings.settle,
+        max_concurrency=settings.source_concurrency,
+        max_rate=settings.source_rate,
+        observer=observer or Observer(),
+        network=Network(configuration.environment),
+        shared=shared,
+    )
+    found = make_sources(providers, configuration.environment, configuration.tables, common)
+    if not found:
+        ways = "; ".join(f"{one.title}: {' and '.join(one.needed or one.variables)}" for one in providers.values())
+        raise NoSource(
+            f"No source is configured. Set a provider's variables ({ways}),"
+            " or try it without any account: audit-gateway serve --sandbox"
+        )
+    return found
 
 
 def create_app(
@@ -138,10 +179,7 @@ def create_app(
     app.state.broadcaster = EventBroadcaster(feed, pseudonyms, poll=settings.stream_poll)
     app.state.stream_slots = Slots("streams", settings.key_streams)
     app.state.export_slots = Slots("exports", settings.key_exports)
-    authenticator = Authenticator(
-        make_keyring(settings, sandbox), Rates(default=settings.rate, shared=shared), make_tokens(settings)
-    )
-    app.state.authenticator = authenticator
+    app.state.authenticator = authenticator = make_authenticator(settings, sandbox, shared)
     for module in (export, stream, events, envelopes, service, pages):
         # `include_router` would create every route twice, and find a request's route in two steps.
         app.router.routes.extend(module.router.routes)
@@ -161,38 +199,6 @@ def create_app(
     app.add_middleware(RequestMiddleware, most=most, metrics=metrics, audit=audit, quiet=local, around=cors)
     tracing = start_tracing(app, os.environ)
     return app
-
-
-def make_keyring(settings: Settings, sandbox: bool) -> Keyring | None:
-    """Return the API keys; None with GATEWAY_AUTH=off. Raises ConfigurationError."""
-    if settings.auth == "off":
-        return None
-    keys = []
-    if settings.api_keys is not None:
-        keys = read_keys(settings.api_keys.get_secret_value(), "GATEWAY_API_KEYS")
-    if sandbox:
-        keys.append(sandbox_key())
-    if not keys and settings.api_keys_file is None and settings.jwt_issuer is None:
-        raise ConfigurationError(
-            "No API keys. Make one with audit-gateway keys new --name me --scopes events:read --file keys.jsonl"
-            " and set GATEWAY_API_KEYS_FILE=keys.jsonl (or GATEWAY_AUTH=off, for this machine alone)."
-        )
-    return Keyring(keys, settings.api_keys_file)
-
-
-def make_tokens(settings: Settings) -> Tokens | None:
-    """Return the verifier of JWT bearer tokens; None without an issuer. Raises ConfigurationError."""
-    issuer, audience, jwks = given = settings.jwt_issuer, settings.jwt_audience, settings.jwt_jwks
-    if not any(given):
-        return None
-    if issuer is None or audience is None or jwks is None:
-        raise ConfigurationError(
-            "GATEWAY_JWT_ISSUER, GATEWAY_JWT_AUDIENCE and GATEWAY_JWT_JWKS go together: set all three, or none."
-        )
-    return Tokens(
-        issuer, audience, jwks, settings.pseudonyms, scopes_claim=settings.jwt_scopes_claim,
-        sources_claim=settings.jwt_sources_claim, network=Network(read_environment()),
-    )  # fmt: skip
 
 
 #: Set by `serve --workers N` for its workers: the process id of their supervisor.
@@ -232,26 +238,19 @@ def graceful_shutdown(begin: Callable[[], None], seconds: float) -> Iterator[Non
     loop = asyncio.get_running_loop()
     is_stopping = False
 
-    def stop(number: int, frame: FrameType | None) -> None:
-        begin()
-        server.handle_exit(number, frame)
-
     def on_signal(number: int, frame: FrameType | None) -> None:
         nonlocal is_stopping
-        if is_stopping or seconds <= 0:
-            stop(number, frame)
-            return
-        is_stopping = True
-        loop.call_soon_threadsafe(start, number)
-
-    def start(number: int) -> None:
         begin()
-        loop.call_later(seconds, server.handle_exit, number, None)
+        if number == signal.SIGTERM and seconds > 0 and not is_stopping:
+            loop.call_soon_threadsafe(loop.call_later, seconds, server.handle_exit, number, frame)
+        else:
+            server.handle_exit(number, frame)
+        is_stopping = True
 
     interrupt = signal.getsignal(signal.SIGINT)
     signal.signal(signal.SIGTERM, on_signal)
     if getattr(interrupt, "__self__", None) is server:
-        signal.signal(signal.SIGINT, stop)
+        signal.signal(signal.SIGINT, on_signal)
     try:
         yield
     finally:

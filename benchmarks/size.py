@@ -18,9 +18,8 @@ from typing import Any
 import httpx
 import structlog
 
-from app.assembly import assemble
 from app.config import load_configuration
-from app.providers.registry import find_providers
+from app.main import assemble
 from sandbox.launcher import start_sandbox
 
 ROOT = Path(__file__).parents[1]
@@ -51,7 +50,7 @@ async def warm_page() -> tuple[int, int]:
             entered.add(code)
 
     with start_sandbox() as sandbox:
-        app = assemble(load_configuration(None, env_file=None, sandbox_environment=sandbox.env), find_providers())
+        app = assemble(load_configuration(None, env_file=None, sandbox_environment=sandbox.env))
         transport = httpx.ASGITransport(app)
         headers = {"Authorization": "Bearer sandbox"}
         async with (

@@ -14,12 +14,13 @@ from limits import parse
 from limits.aio.storage import MemoryStorage, Storage
 from limits.aio.strategies import SlidingWindowCounterRateLimiter
 
-from app.api.api_keys import Keyring
+from app.api.api_keys import Keyring, read_keys, sandbox_key
 from app.api.request_log import request_log
 from app.api.tokens import Tokens
+from app.config import Settings, read_environment
 from app.domain.caller import SCOPES, Caller
 from app.domain.errors import ConfigurationError, Forbidden, RateLimited, Unauthenticated
-from app.providers.http.network import is_loopback
+from app.providers.http.network import Network, is_loopback
 from app.providers.shared import SharedState
 
 #: IPv4 or IPv6 addresses, in no case host names.
@@ -168,3 +169,30 @@ class Rates:
 
 
 _parsed = lru_cache(maxsize=64)(parse)  # few rates, validated when the settings were read
+
+
+def make_authenticator(settings: Settings, sandbox: bool, shared: SharedState | None = None) -> Authenticator:
+    """Return the authenticator of the settings; `sandbox`: with the sandbox's key. Raises ConfigurationError."""
+    rates = Rates(default=settings.rate, shared=shared)
+    issuer, audience, jwks = given = settings.jwt_issuer, settings.jwt_audience, settings.jwt_jwks
+    tokens = None
+    if issuer is not None and audience is not None and jwks is not None:
+        tokens = Tokens(
+            issuer, audience, jwks, settings.pseudonyms, scopes_claim=settings.jwt_scopes_claim,
+            sources_claim=settings.jwt_sources_claim, network=Network(read_environment()),
+        )  # fmt: skip
+    elif any(given):
+        raise ConfigurationError(
+            "GATEWAY_JWT_ISSUER, GATEWAY_JWT_AUDIENCE and GATEWAY_JWT_JWKS go together: set all three, or none."
+        )
+    if settings.auth == "off":
+        return Authenticator(None, rates, tokens)
+    keys = [] if settings.api_keys is None else read_keys(settings.api_keys.get_secret_value(), "GATEWAY_API_KEYS")
+    if sandbox:
+        keys.append(sandbox_key())
+    if not keys and settings.api_keys_file is None and settings.jwt_issuer is None:
+        raise ConfigurationError(
+            "No API keys. Make one with audit-gateway keys new --name me --scopes events:read --file keys.jsonl"
+            " and set GATEWAY_API_KEYS_FILE=keys.jsonl (or GATEWAY_AUTH=off, for this machine alone)."
+        )
+    return Authenticator(Keyring(keys, settings.api_keys_file), rates, tokens)

@@ -18,11 +18,11 @@ from joserfc import jws, jwt
 from joserfc.errors import ClaimError, ExpiredTokenError, JoseError
 from joserfc.jwk import JWKRegistry, Key, KeySet, RSAKey
 
+from app.config import read_small
 from app.domain.caller import SCOPES, Caller
 from app.domain.errors import ConfigurationError, IssuerUnavailable, Unauthenticated
 from app.privacy.pseudonyms import Pseudonyms
 from app.providers.http.network import Network, is_loopback
-from app.settings import read_small
 
 #: Neither `none` nor HS, whose key would be the public key.
 ALGORITHMS = (

@@ -16,8 +16,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import httpx
+from pydantic import SecretStr
 
-from app.config import read_environment
+from app.config import load_configuration, read_environment
 from app.domain.errors import ConfigurationError
 from app.forward import Json, Page, Pairs
 from app.providers.http.network import Network
@@ -27,6 +28,10 @@ if TYPE_CHECKING:
 
 #: Seconds. An exact count may take the gateway's whole deadline, which its operator chooses.
 _CONNECT, _RESPONSE = 10.0, 180.0
+
+# Cursors of a process lie in files beside exports, and the next process opens them. No server opens them, and a person
+# who could forge one can read the accounts, so a public secret suffices.
+_LOCAL_SECRET = "cursors of the engine in the terminal's own process"
 
 _KEY = re.compile(r"[\x21-\x7e]+\Z")
 
@@ -187,10 +192,10 @@ def connected(config: Path | None, *, signs: bool = False) -> Iterator[Client]:
     if url is not None:
         client = Client(url, environment.get("GATEWAY_KEY"))
     else:
-        from app.assembly import NoSource, local_app
+        from app.main import NoSource
 
         try:
-            client = Client("http://127.0.0.1", None, LocalTransport(local_app(config, signs=signs)))
+            client = Client("http://127.0.0.1", None, LocalTransport(_local_app(config, signs)))
         except NoSource as error:
             if config is not None:
                 raise
@@ -198,3 +203,19 @@ def connected(config: Path | None, *, signs: bool = False) -> Iterator[Client]:
             raise ConfigurationError(f"{error.detail}. {other}") from None
     with closing(client):
         yield client
+
+
+def _local_app(config: Path | None, signs: bool) -> FastAPI:
+    """Return an application for this process alone: without an API key, with every scope. Raises ConfigurationError,
+    NoSource."""
+    from app.main import build_sources, create_app
+
+    configuration = load_configuration(config)
+    settings = configuration.settings
+    changes: dict[str, object] = dict.fromkeys(("rate", "redis_url", "jwt_issuer", "jwt_audience", "jwt_jwks"))
+    if not signs:
+        changes["signing_key_file"] = None
+    if "cursor_secret" not in settings.model_fields_set:
+        changes["cursor_secret"] = SecretStr(_LOCAL_SECRET)
+    settings = settings.model_copy(update={**changes, "auth": "off"})
+    return create_app(settings, build_sources(configuration), providers=configuration.providers, local=True)

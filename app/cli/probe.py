@@ -11,7 +11,6 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from app.assembly import build_sources
 from app.config import load_configuration
 from app.domain.caller import SCOPES, Caller
 from app.domain.errors import SourcesFailed
@@ -19,8 +18,8 @@ from app.domain.query import EventQuery
 from app.domain.times import SECOND, now_micros
 from app.feed.model import FeedSettings
 from app.feed.service import Feed
+from app.main import build_sources
 from app.providers.base import CallBudget, ProbeResult, Source
-from app.providers.registry import find_providers
 
 _RECENT = 600 * SECOND
 _STYLES = {"ok": "green", "warning": "yellow", "failed": "red", "unknown": "cyan"}
@@ -31,7 +30,7 @@ _OPERATOR = Caller("probe", frozenset(SCOPES))
 def probe_sources(config: Path | None, wait: float) -> int:
     """Print the report; returns 0, or 1 if a source cannot be read. Raises ConfigurationError."""
     configuration = load_configuration(config)
-    sources = build_sources(configuration, find_providers(configuration.provider_paths))
+    sources = build_sources(configuration)
     reports = asyncio.run(_probe(sources, configuration.settings.cursor_secrets, wait))
     console = Console()
     for name, findings in reports.items():

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import gc
 import json
 import math
 import os
 import signal
 import socket
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable
 from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -28,15 +29,19 @@ from uvicorn.supervisors.multiprocess import Process
 from app.api.api_keys import SANDBOX_KEY, ApiKey, hash_of, new_key
 from app.api.auth import require_loopback
 from app.api.metrics import MULTIPROCESS_VARIABLE
-from app.assembly import SANDBOX_VARIABLE, all_warnings, assemble, tune_gc
 from app.config import Configuration, Settings, load_configuration, read_environment
 from app.domain.caller import SCOPES
 from app.domain.errors import ConfigurationError
 from app.logs import QueuedStream, configure_logging
-from app.main import PARENT_VARIABLE, make_keyring
+from app.main import PARENT_VARIABLE, assemble
 from app.providers.base import Source
 from app.providers.http.network import Network, is_loopback
-from app.providers.registry import find_providers
+from app.tracing import tracing_warnings
+
+#: Set by `serve --sandbox` for its workers: a JSON object of the variables that point at the emulators.
+_SANDBOX_VARIABLE = "_AUDIT_GATEWAY_SANDBOX"
+
+_ALLOCATIONS = 10_000  #: net allocations of containers that start a collection of the youngest generation
 
 _log = structlog.get_logger("gateway")
 
@@ -51,7 +56,7 @@ def serve_gateway(
         signal.signal(number, lambda _number, _frame: sys.exit(0))
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     # Inherited from another `serve`, it would make this one a sandbox without emulators.
-    os.environ.pop(SANDBOX_VARIABLE, None)
+    os.environ.pop(_SANDBOX_VARIABLE, None)
     if config is not None:
         os.environ["GATEWAY_CONFIG"] = str(config)
     Network(read_environment())  # raises for an invalid variable before the server listens, also in a sandbox
@@ -65,15 +70,13 @@ def serve_gateway(
     if key is not None and not sandbox:
         settings = settings.model_copy(update={"api_keys": SecretStr(os.environ["GATEWAY_API_KEYS"])})
         configuration = msgspec.structs.replace(configuration, settings=settings)
-    providers = find_providers(configuration.provider_paths)
-    warnings = all_warnings(configuration, providers)
     with ExitStack() as stack:
         listener = stack.enter_context(_bind(host, port))
         if sandbox:
             from sandbox.launcher import start_sandbox
 
             running = stack.enter_context(start_sandbox(events=sandbox_events))
-            os.environ[SANDBOX_VARIABLE] = json.dumps(running.env)
+            os.environ[_SANDBOX_VARIABLE] = json.dumps(running.env)
             configuration = msgspec.structs.replace(configuration, environment=running.env)
         if workers > 1:
             # The workers read the environment, and all need the same generated secret.
@@ -81,36 +84,49 @@ def serve_gateway(
             # Shared counters: a scrape reaches one worker and must show all.
             counters = stack.enter_context(TemporaryDirectory(prefix="audit-gateway-metrics-"))
             os.environ[MULTIPROCESS_VARIABLE] = counters
-        app = assemble(configuration, providers)
-        sources = list(app.state.feed.sources.values())
-        for warning in warnings:
+        app = assemble(configuration)
+        for warning in (*configuration.warnings, *tracing_warnings(os.environ)):
             _log.warning("configuration", problem=warning)
-        greeting = _greeting(listener, configuration, sources, key)
-        tune_gc()
+        greeting = _greeting(listener, configuration, app.state.feed.sources.values(), key)
+        _tune_gc()
         if workers == 1:
             return _serve_alone(listener, _uvicorn_config(app, settings), greeting)
         asyncio.run(app.state.feed.aclose())
-        factory = "app.assembly:create_app_from_environment"
+        factory = f"{__name__}:create_app_from_environment"
         return _serve_with_workers(listener, _uvicorn_config(factory, settings, workers), greeting)
+
+
+def create_app_from_environment() -> FastAPI:
+    """Return the application for the environment, in a worker process. Raises ConfigurationError."""
+    configure_logging(cast(TextIO, QueuedStream(sys.stderr)))
+    sandbox = os.environ.get(_SANDBOX_VARIABLE)
+    app = assemble(load_configuration(sandbox_environment=json.loads(sandbox) if sandbox else None))
+    _tune_gc()
+    return app
+
+
+def _tune_gc() -> None:
+    """Freeze the modules loaded so far and collect less often.
+
+    Full collections went through all modules: 130 ms each, 10 % of the processor time of an export, and a stall of
+    the event loop for every other request.
+    """
+    gc.freeze()
+    gc.set_threshold(_ALLOCATIONS, 20, 20)
 
 
 def _key_of_this_run(configuration: Configuration, host: str) -> str | None:
     """Return the key to print: the sandbox's, or a temporary one on loopback without configured keys. None if keys are
-    configured or not needed. Raises ConfigurationError for invalid keys.
-    """
+    configured or not needed."""
     settings = configuration.settings
-    if settings.auth == "off":
+    given = settings.api_keys or settings.api_keys_file or settings.jwt_issuer
+    if settings.auth == "off" or not (configuration.sandbox or (given is None and is_loopback(host))):
         return None
     if configuration.sandbox:
-        make_keyring(settings, sandbox=True)
         return SANDBOX_KEY
-    given = settings.api_keys or settings.api_keys_file or settings.jwt_issuer
-    if given is None and is_loopback(host):
-        key = new_key()
-        os.environ["GATEWAY_API_KEYS"] = ApiKey("this-run", hash_of(key), frozenset(SCOPES)).line()
-        return key
-    make_keyring(settings, sandbox=False)
-    return None
+    key = new_key()
+    os.environ["GATEWAY_API_KEYS"] = ApiKey("this-run", hash_of(key), frozenset(SCOPES)).line()
+    return key
 
 
 def _bind(host: str, port: int) -> socket.socket:
@@ -231,7 +247,7 @@ def _serve_with_workers(listener: socket.socket, config: uvicorn.Config, greetin
     return 1 if any(process.exitcode == STARTUP_FAILURE for process in supervisor.processes) else 0
 
 
-def _greeting(listener: socket.socket, configuration: Configuration, sources: Sequence[Source], key: str | None) -> str:
+def _greeting(listener: socket.socket, configuration: Configuration, sources: Iterable[Source], key: str | None) -> str:
     host, port = listener.getsockname()[:2]
     # A wildcard address cannot be called.
     shown = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)

@@ -9,12 +9,8 @@ from typing import Any
 import httpx
 from fastapi import FastAPI
 
-from app.api.metrics import Metrics
-from app.assembly import build_sources, make_shared
-from app.config import Configuration
-from app.main import create_app
-from app.providers.registry import find_providers
-from app.settings import Settings
+from app.config import Configuration, Settings
+from app.main import assemble
 from tests.api.conftest import ALL, KEYS, opened
 from tests.process import Running, serving
 from tests.valkey import Valkey
@@ -29,10 +25,7 @@ def replica(world: World, redis_url: str | None, **settings: Any) -> FastAPI:
     """One more replica, in this process, by the machine's clock."""
     given = {"api_keys": KEY_LINES, "cursor_secret": SECRET, "default_window": "P36500D", **settings}
     configuration = Configuration(Settings(redis_url=redis_url, **given), world.env)
-    providers, metrics = find_providers([]), Metrics()
-    shared = make_shared(configuration, providers, metrics)
-    sources = build_sources(configuration, providers, metrics, shared)
-    return create_app(configuration.settings, sources, providers=providers, metrics=metrics, shared=shared)
+    return assemble(configuration)
 
 
 @asynccontextmanager

@@ -6,10 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from app.assembly import all_warnings, build_sources
 from app.config import Configuration, load_configuration, read_environment
 from app.domain.errors import ConfigurationError
-from app.providers.registry import find_providers
+from app.main import build_sources
 
 pytestmark = pytest.mark.usefixtures("clean")
 
@@ -74,7 +73,7 @@ def test_names_are_in_capitals(clean: Path, monkeypatch: pytest.MonkeyPatch, whe
             monkeypatch.setenv(name, "9")
     found = load_configuration()
     assert found.settings.scan == 40
-    warnings = all_warnings(found, find_providers())
+    warnings = found.warnings
     for name in ("gateway_scan", "Gateway_Config", "taktikal_api_key"):
         assert f"{name} is not a setting and is ignored; did you mean {name.upper()}?" in warnings
 
@@ -211,10 +210,10 @@ def test_a_source_takes_the_last_release_s_names(clean: Path, monkeypatch: pytes
     for name, value in {"ACCESS_KEY": "a", "SECRET_KEY": "ab", "SKEW": "77"}.items():
         monkeypatch.setenv(f"SUBNOTO_{name}", value)
     table = '[[sources]]\nname = "t"\nprovider = "taktikal"\ncompany_key = "c"\napi_key = "k"\nlogs = "whole"\n'
-    configuration, providers = load_toml(clean, table), find_providers()
-    taktikal, subnoto = sorted(build_sources(configuration, providers), key=lambda source: source.name)[::-1]
+    configuration = load_toml(clean, table)
+    taktikal, subnoto = sorted(build_sources(configuration), key=lambda source: source.name)[::-1]
     assert (taktikal.describe()["logs"], subnoto.describe()["skew_seconds"]) == ("whole", 77)
-    warnings = all_warnings(configuration, providers)
+    warnings = configuration.warnings
     assert "SUBNOTO_SKEW is now SUBNOTO_MAX_TIME_SKEW; the old name works in this release only" in warnings
     assert "[[sources]] t: logs is now log_mode; the old name works in this release only" in warnings
 
@@ -270,7 +269,7 @@ def test_one_account_configured_twice_is_warned_of(clean: Path, monkeypatch: pyt
     else:
         tables.append(table.format("again", "hunter2"))
         first, second = "[[sources]] north", "[[sources]] again"
-    warnings = all_warnings(load_toml(clean, "".join(tables)), find_providers())
+    warnings = load_toml(clean, "".join(tables)).warnings
     found = [warning for warning in warnings if "same account" in warning]
     assert found == [
         f"{first} and {second} configure the same account: each of its events comes twice; remove one of them"

@@ -17,12 +17,9 @@ from fastapi import FastAPI
 from joserfc.jwk import OKPKey
 
 from app.api.api_keys import ApiKey, hash_of
-from app.api.metrics import Metrics
-from app.assembly import build_sources
 from app.config import Configuration, Settings
 from app.domain.caller import SCOPES
-from app.main import create_app
-from app.providers.registry import find_providers
+from app.main import assemble
 from sandbox.taktikal.records import Process
 from tests.api.conftest import opened
 from tests.worlds import SubnotoOptions, TaktikalOptions, World, served_world
@@ -192,9 +189,7 @@ async def gateway(log: io.StringIO, pseudonymize: bool) -> AsyncIterator[tuple[C
             stream_poll=0.02,
             stream_heartbeat=0.03,
         )
-        providers, metrics = find_providers([]), Metrics()
-        sources = build_sources(Configuration(settings, world.env), providers, metrics)
-        app = create_app(settings, sources, providers=providers, metrics=metrics)
+        app = assemble(Configuration(settings, world.env))
         async with opened(app, key=None) as client:
             yield Canary(world, app, log), client
 

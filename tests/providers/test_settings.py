@@ -6,11 +6,10 @@ from typing import Any
 
 import pytest
 
-from app.assembly import build_sources
 from app.config import load_configuration
 from app.domain.errors import ConfigurationError
+from app.main import build_sources
 from app.providers.base import CommonSettings
-from app.providers.registry import find_providers
 from app.providers.settings import SourceSettings
 from app.providers.subnoto import PROVIDER as SUBNOTO
 from app.providers.subnoto.settings import SubnotoSettings
@@ -129,4 +128,4 @@ def test_from_the_file_and_for_all(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
     )
     configuration = load_configuration(file, env_file=None)
     assert (configuration.settings.source_concurrency, configuration.settings.source_rate) == (3, 9.0)
-    assert {source.name for source in build_sources(configuration, find_providers())} >= {"a", "b"}
+    assert {source.name for source in build_sources(configuration)} >= {"a", "b"}
