@@ -20,15 +20,12 @@ from fastapi import FastAPI
 from fastapi.telemetry import TelemetryConfig
 
 from app.api.auth import make_authenticator
-from app.api.broadcaster import EventBroadcaster
-from app.api.export_stream import Manifests
 from app.api.metrics import MULTIPROCESS_VARIABLE, Metrics
 from app.api.middleware import CompressionMiddleware, CorsMiddleware, LargePages, RequestMiddleware, Slots
 from app.api.openapi import TITLE, install_openapi
 from app.api.problems import install_problems
 from app.api.request_log import AuditTrail
 from app.api.routes import envelopes, events, export, pages, service, stream
-from app.api.routes.events import PageCache
 from app.api.routing import READ
 from app.config import Configuration, Settings, read_environment
 from app.domain.errors import ConfigurationError
@@ -169,14 +166,14 @@ def create_app(
     app.state.sandbox = sandbox
     app.state.metrics = metrics
     app.state.pseudonyms = pseudonyms
-    app.state.page_cache = PageCache(settings.page_cache_ttl)
+    app.state.page_cache = events.PageCache(settings.page_cache_ttl)
     app.state.large_pages = LargePages()
     counters = os.environ.get(MULTIPROCESS_VARIABLE)  # a folder that all workers of `serve --workers` share
-    app.state.manifests = Manifests(shared, None if not counters else Path(counters, "manifests"))
+    app.state.manifests = export.Manifests(shared, None if not counters else Path(counters, "manifests"))
     app.state.signing_key = None if settings.signing_key_file is None else SigningKey.read(settings.signing_key_file)
     app.state.export_deadline = settings.export_deadline
     app.state.stream_heartbeat = settings.stream_heartbeat
-    app.state.broadcaster = EventBroadcaster(feed, pseudonyms, poll=settings.stream_poll)
+    app.state.broadcaster = stream.EventBroadcaster(feed, pseudonyms, poll=settings.stream_poll)
     app.state.stream_slots = Slots("streams", settings.key_streams)
     app.state.export_slots = Slots("exports", settings.key_exports)
     app.state.authenticator = authenticator = make_authenticator(settings, sandbox, shared)

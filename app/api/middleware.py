@@ -10,8 +10,8 @@ import random
 import re
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager, suppress
 
 import structlog
 from starlette.datastructures import Headers
@@ -24,7 +24,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from app.api.metrics import Metrics
 from app.api.problems import problem_response
 from app.api.rendering import present
-from app.api.request_log import AuditTrail, RequestLog
+from app.api.request_log import AuditTrail, RequestLog, request_log
 from app.domain.caller import Caller
 from app.domain.errors import RateLimited
 from app.logs import describe_exception
@@ -117,6 +117,8 @@ class RequestMiddleware:
             await refuse("internal_error", "An unexpected error; the gateway's log has more under this request_id.")
         finally:
             self._under_way[kind] -= 1
+            for release in log.at_end:
+                release()
             seconds = time.perf_counter() - started
             # The route's template, because a path is the caller's text.
             route = getattr(scope.get("route"), "path", None) or UNMATCHED
@@ -145,9 +147,8 @@ class Slots:
         self._what, self._each = what, each
         self.taken = Counter[str]()
 
-    @contextmanager
-    def take(self, caller: Caller) -> Iterator[None]:
-        """Hold one slot. Raises RateLimited for a key that holds its share."""
+    def take(self, request: Request, caller: Caller) -> None:
+        """Hold one slot until the end of the request. Raises RateLimited for a key that holds its share."""
         if self.taken[caller.name] >= self._each:
             detail = (
                 f"This key has {self._each} {self._what} open, as many as one key may"
@@ -155,11 +156,12 @@ class Slots:
             )
             raise RateLimited(detail, retry_after=SLOT_WAIT)
         self.taken[caller.name] += 1
-        try:
-            yield
-        finally:
+
+        def release() -> None:
             self.taken[caller.name] -= 1
             self.taken += Counter()  # without noughts: names of tokens come and go
+
+        request_log(request).at_end.append(release)
 
 
 class LargePages:

@@ -6,7 +6,7 @@ import asyncio
 import json
 import math
 from collections.abc import AsyncGenerator, Mapping, Sequence
-from contextlib import ExitStack, aclosing
+from contextlib import aclosing
 from typing import Any
 
 import msgspec
@@ -150,18 +150,15 @@ def _source(status: SourceStatus) -> schemas.SourceStatus:
 class ClosingStream(StreamingResponse):
     """Starlette's response without its second task: `app.api.middleware` stops the work when the client disconnects.
 
-    At any end of the response, its generator is closed with its calls, and `held` is released."""
+    At any end of the response, its generator is closed with its calls."""
 
-    def __init__(
-        self, body: AsyncGenerator[bytes], *, media_type: str, headers: Mapping[str, str], held: ExitStack
-    ) -> None:
+    def __init__(self, body: AsyncGenerator[bytes], *, media_type: str, headers: Mapping[str, str]) -> None:
         super().__init__(body, media_type=media_type, headers=headers)
-        self._body, self._held = body, held
+        self._body = body
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        with self._held:
-            async with aclosing(self._body):
-                await self.stream_response(send)
+        async with aclosing(self._body):
+            await self.stream_response(send)
 
 
 class PartedResponse(Response):

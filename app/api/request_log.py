@@ -8,7 +8,7 @@ values from a fixed vocabulary are logged, others as keyed hashes, which show th
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 
 import msgspec
@@ -40,6 +40,7 @@ class RequestLog(msgspec.Struct):
     totals: list[tuple[str, bool]] = msgspec.field(default_factory=list)
     #: Headers of any response.
     headers: list[tuple[bytes, bytes]] = msgspec.field(default_factory=list)
+    at_end: list[Callable[[], object]] = msgspec.field(default_factory=list)  #: called once the response has ended
 
     def deliver(self, counts: Mapping[str, int]) -> None:
         """Count delivered events by source."""

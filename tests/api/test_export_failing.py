@@ -13,11 +13,11 @@ import httpx
 import pytest
 from starlette.requests import Request
 
-from app.api import export_stream
 from app.api.api_keys import ApiKey, Keyring, hash_of
-from app.api.export_stream import PAGE, Export
 from app.api.exports.csv import HEADER
 from app.api.request_log import RequestLog
+from app.api.routes import export
+from app.api.routes.export import PAGE, Export
 from app.domain.caller import Caller
 from app.domain.errors import SourceTimeout
 from app.domain.query import EventQuery, ExportQuery
@@ -283,7 +283,7 @@ def test_formats_without_a_last_line_are_cut_before_a_page_that_may_lack_events(
     form: str, reason: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """So that the rest of a cut export, which ends normally, is the rest of a whole one."""
-    monkeypatch.setattr(export_stream, "PAGE", 40)
+    monkeypatch.setattr(export, "PAGE", 40)
     source = MemorySource("north", history("north", 100))
     source.on_open = lambda: setattr(source, *FLAWS[reason]) if source.opened >= 2 else None
     with served(make_app([source])) as port, httpx.Client(headers={"X-API-Key": ALL}) as client:

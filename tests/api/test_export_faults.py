@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from app.api import export_stream
 from app.api.exports.csv import HEADER
 from app.api.middleware import InterruptedAnswer
+from app.api.routes import export as module
 from app.domain.errors import SourceFailed
 from app.domain.times import SECOND, format_micros
 from app.providers.base import CommonSettings
@@ -82,7 +82,7 @@ async def export(log: Moving, form: str, order: str, rng: random.Random) -> tupl
 @pytest.mark.parametrize("form", FORMATS)
 @pytest.mark.parametrize("fault", FAULTS)
 def test_what_ends_as_complete_has_each_record_once(fault: str, form: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(export_stream, "PAGE", 40)
+    monkeypatch.setattr(module, "PAGE", 40)
     rng = random.Random(f"{fault} {form}")
     rows = [(NOW - (130 - n) // 3 * 600 * SECOND - SECOND, n) for n in range(130)]
     log = Failing(rows, rng, **FAULTS[fault])
