@@ -18,14 +18,15 @@ import structlog
 import uvicorn
 from fastapi import FastAPI
 from fastapi.telemetry import TelemetryConfig
+from starlette.middleware.gzip import GZipMiddleware
 
 from app.api.auth import make_authenticator
 from app.api.metrics import MULTIPROCESS_VARIABLE, Metrics
-from app.api.middleware import CompressionMiddleware, CorsMiddleware, LargePages, RequestMiddleware, Slots
+from app.api.middleware import CorsMiddleware, LargePages, RequestMiddleware, Slots
 from app.api.openapi import TITLE, install_openapi
 from app.api.problems import install_problems
 from app.api.request_log import AuditTrail
-from app.api.routes import envelopes, events, export, pages, service, stream
+from app.api.routes import envelopes, events, export, service, stream
 from app.api.routing import READ
 from app.config import Configuration, Settings, read_environment
 from app.domain.errors import ConfigurationError
@@ -166,7 +167,7 @@ def create_app(
     app.state.sandbox = sandbox
     app.state.metrics = metrics
     app.state.pseudonyms = pseudonyms
-    app.state.page_cache = events.PageCache(settings.page_cache_ttl)
+    app.state.page_cache = events.PageCache(settings.page_cache_ttl) if settings.page_cache_ttl else None
     app.state.large_pages = LargePages()
     counters = os.environ.get(MULTIPROCESS_VARIABLE)  # a folder that all workers of `serve --workers` share
     app.state.manifests = export.Manifests(shared, None if not counters else Path(counters, "manifests"))
@@ -177,13 +178,13 @@ def create_app(
     app.state.stream_slots = Slots("streams", settings.key_streams)
     app.state.export_slots = Slots("exports", settings.key_exports)
     app.state.authenticator = authenticator = make_authenticator(settings, sandbox, shared)
-    for module in (export, stream, events, envelopes, service, pages):
+    for module in (export, stream, events, envelopes, service):
         # `include_router` would create every route twice, and find a request's route in two steps.
         app.router.routes.extend(module.router.routes)
     install_openapi(app, providers)
     install_problems(app)
     # The last one added is the outermost.
-    app.add_middleware(CompressionMiddleware, minimum_size=1024, compresslevel=5)
+    app.add_middleware(GZipMiddleware, minimum_size=1024, compresslevel=5)
     most = {"pages": settings.max_in_flight, "exports": settings.max_in_flight, "streams": settings.stream_listeners}
     # Loggable values of each parameter: words of the gateway or the vendors, no personal data.
     rows = [row for provider in providers.values() for row in provider.mapping]

@@ -8,8 +8,7 @@ neither callers nor providers can enlarge. With several worker processes (PROMET
 from __future__ import annotations
 
 import os
-import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import cache, partial
 from importlib.metadata import version
 from pathlib import Path
@@ -31,7 +30,6 @@ M = TypeVar("M", Counter, Gauge, Histogram)
 _METHODS = ("GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE")
 _STATES: tuple[CircuitState, ...] = ("closed", "open", "half_open")
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
-_LIVE_FILE = re.compile(r"gauge_live[a-z]*_(\d+)\.db\Z")
 
 
 class Metrics(Observer):
@@ -77,7 +75,14 @@ class Metrics(Observer):
         directory = os.environ.get(MULTIPROCESS_VARIABLE)
         if not directory:
             return generate_latest(self._registry)
-        _remove_ended_workers(Path(directory))
+        for file in Path(directory).glob("gauge_live*.db"):
+            # Gauges of ended worker processes would still be added.
+            try:
+                os.kill(int(file.stem.rpartition("_")[2]), 0)
+            except ProcessLookupError:
+                file.unlink(missing_ok=True)
+            except PermissionError:
+                pass  # alive, of another user
         registry = CollectorRegistry()
         MultiProcessCollector(registry, path=directory)  # type: ignore[no-untyped-call]
         return generate_latest(registry)
@@ -93,9 +98,10 @@ class Metrics(Observer):
         for source, cached in log.totals:
             self._totals(source, "hit" if cached else "miss").inc()
 
-    def on_page_cache(self, source: str, hit: bool) -> None:
+    def on_page_cache(self, sources: Iterable[str], hit: bool) -> None:
         """Count a first page from the page cache (`hit`) or for it. Not called if the cache is off."""
-        self._page_cache(source, "hit" if hit else "miss").inc()
+        for source in sources:
+            self._page_cache(source, "hit" if hit else "miss").inc()
 
     # ---- app.providers.observer.Observer -------------------------------------------------------------------------
 
@@ -121,15 +127,3 @@ class Metrics(Observer):
     def on_shared_state(self, up: bool) -> None:
         # With a label, so that it is absent without shared state.
         self._shared_up("redis").set(up)
-
-
-def _remove_ended_workers(directory: Path) -> None:
-    """Remove the files of ended worker processes, whose gauges would otherwise still be added."""
-    for file in directory.glob("gauge_live*.db"):
-        if (found := _LIVE_FILE.match(file.name)) is not None:
-            try:
-                os.kill(int(found[1]), 0)
-            except ProcessLookupError:
-                file.unlink(missing_ok=True)
-            except PermissionError:
-                pass  # alive, of another user

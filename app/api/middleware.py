@@ -16,7 +16,6 @@ from contextlib import asynccontextmanager, suppress
 import structlog
 from starlette.datastructures import Headers
 from starlette.middleware.cors import CORSMiddleware
-from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -43,6 +42,8 @@ _LARGE = 200  #: events of a page that waits for its turn
 _LARGE_AT_ONCE = 3  #: such pages at once
 
 _SANE_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}\Z")
+#: The client refuses gzip (RFC 9110, section 12.4.2).
+_NO_GZIP = re.compile(rb"gzip\s*;\s*q=0(\.0*)?\s*(,|$)", re.IGNORECASE)
 
 _log = structlog.get_logger("gateway.request")
 
@@ -78,7 +79,13 @@ class RequestMiddleware:
         kind = _KINDS.get(scope["path"], "pages")
         self.metrics.under_way(kind).inc()
         self._under_way[kind] += 1
-        log = RequestLog(request_id=_request_id(scope))
+        # From the faster, non-cryptographic generator, because the id is not secret.
+        log = RequestLog(request_id=f"{random.getrandbits(128):032x}")
+        for name, value in scope["headers"]:
+            if name == b"x-request-id" and _SANE_ID.match(value):
+                log.request_id = value.decode()
+            elif name == b"accept-encoding" and _NO_GZIP.search(value):  # which Starlette's gzip does not read
+                scope["headers"] = [header for header in scope["headers"] if header[0] != name]
         scope.setdefault("state", {})["gateway_log"] = log
         started = time.perf_counter()
 
@@ -236,21 +243,6 @@ async def _until_hung_up(app: ASGIApp, scope: Scope, receive: Receive, send: Sen
             watcher.cancel()
 
 
-#: The client refuses gzip (RFC 9110, section 12.4.2).
-_NO_GZIP = re.compile(rb"gzip\s*;\s*q=0(\.0*)?\s*(,|$)", re.IGNORECASE)
-
-
-class CompressionMiddleware(GZipMiddleware):
-    """Starlette's gzip, which would also be sent to clients that refuse it by `gzip;q=0`."""
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        headers = scope.get("headers", [])
-        if any(name == b"accept-encoding" and _NO_GZIP.search(value) for name, value in headers):
-            # In place: the log line reads what the router adds to the scope.
-            scope["headers"] = [header for header in headers if header[0] != b"accept-encoding"]
-        await super().__call__(scope, receive, send)
-
-
 class CorsMiddleware(CORSMiddleware):
     """Starlette's CORS, whose refusal of a preflight is a problem."""
 
@@ -268,11 +260,3 @@ class _RefusedPreflight(Response):
 
 class InterruptedAnswer(Exception):
     """A started response cannot be completed."""
-
-
-def _request_id(scope: Scope) -> str:
-    for name, value in scope["headers"]:
-        if name == b"x-request-id" and _SANE_ID.match(value):
-            return str(value.decode())
-    # From the faster, non-cryptographic generator, because the id is not secret.
-    return f"{random.getrandbits(128):032x}"

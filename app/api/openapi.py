@@ -104,10 +104,34 @@ ANSWER_HEADERS = {
 }
 
 
-def problems(kind: str) -> dict[int | str, dict[str, Any]]:
-    """Return the `responses` of a route with its problems, one of them with an example."""
+_UNKNOWN = "is not a parameter of this call; did you mean limit?"
+_UNEXPECTED = "An unexpected error; the gateway's log has more under this request_id."
+
+#: By status, the example of a problem.
+_EXAMPLES = {
+    PROBLEMS[code][0]: json.loads(
+        problem_body(code, detail, instance="/events", request_id="8f14e45fceea167a5a36dedd4bea2543", errors=errors)
+    )
+    for code, detail, errors in (
+        ("unknown_parameter", f"limits: {_UNKNOWN}", [("limits", _UNKNOWN)]),
+        ("internal_error", _UNEXPECTED, []),
+    )
+}
+
+
+def answers(
+    kind: str, description: str, shape: type[msgspec.Struct] | None = None, **more: Any
+) -> dict[int | str, dict[str, Any]]:
+    """Return the `responses` of a route: success with a JSON body of `shape`, and its problems, one of them with an
+    example; `more` are members of the successful one."""
+    good = {"description": description, **more}
+    if "unauthenticated" in _CODES[kind]:
+        good.setdefault("headers", ANSWER_HEADERS)
+    if shape is not None:
+        _SHAPES.add(shape)
+        good["content"] = {"application/json": {"schema": {"$ref": _REFERENCE.format(name=shape.__name__)}}}
+    found: dict[int | str, dict[str, Any]] = {200: good}
     codes = [code for code in PROBLEMS if code in _CODES[kind]]
-    found: dict[int | str, dict[str, Any]] = {}
     for status in sorted({PROBLEMS[code][0] for code in codes}):
         headers: dict[str, Any] = {}
         if status == 401:
@@ -122,67 +146,39 @@ def problems(kind: str) -> dict[int | str, dict[str, Any]]:
             "headers": headers | {"X-Request-ID": header("Names this call in the gateway's log.")},
             "content": {MEDIA_TYPE: {"schema": {"$ref": _REFERENCE.format(name="Problem")}}},
         }
-    shown = next(status for status in (422, 500) if status in found)
+    shown = 422 if 422 in found else 500
     found[shown]["content"][MEDIA_TYPE]["example"] = _EXAMPLES[shown]
     return found
-
-
-def _example(code: str, detail: str, *errors: tuple[str, str]) -> Any:
-    request_id = "8f14e45fceea167a5a36dedd4bea2543"
-    return json.loads(problem_body(code, detail, instance="/events", request_id=request_id, errors=errors))
-
-
-_UNKNOWN = "is not a parameter of this call; did you mean limit?"
-_EXAMPLES = {
-    422: _example("unknown_parameter", f"limits: {_UNKNOWN}", ("limits", _UNKNOWN)),
-    500: _example("internal_error", "An unexpected error; the gateway's log has more under this request_id."),
-}
-
-
-def answers(
-    kind: str, description: str, shape: type[msgspec.Struct] | None = None, **more: Any
-) -> dict[int | str, dict[str, Any]]:
-    """Return the `responses` of a route: success with a JSON body of `shape`, and its problems; `more` are members of
-    the successful one."""
-    good = {"description": description, **more}
-    if "unauthenticated" in _CODES[kind]:
-        good.setdefault("headers", ANSWER_HEADERS)
-    if shape is not None:
-        _SHAPES.add(shape)
-        good["content"] = {"application/json": {"schema": {"$ref": _REFERENCE.format(name=shape.__name__)}}}
-    return {200: good, **problems(kind)}
 
 
 def install_openapi(app: FastAPI, providers: Mapping[str, Provider]) -> None:
     """Make `app.openapi()` return this document."""
 
-    app.openapi = cache(lambda: _document(app, providers))  # type: ignore[method-assign]
+    def make() -> dict[str, Any]:
+        document = get_openapi(
+            title=TITLE,
+            version=version("audit-gateway"),
+            summary=SUMMARY,
+            description=DESCRIPTION,
+            routes=app.routes,
+            tags=TAGS,
+            servers=[{"url": "/"}],
+        )
+        _, schemas = msgspec.json.schema_components(_SHAPES, ref_template=_REFERENCE)
+        document["components"] = {"schemas": schemas, "securitySchemes": SECURITY_SCHEMES}
+        paths = document["paths"]
+        document["paths"] = {"/events": paths.pop("/events"), **paths}
+        document["security"] = [{"bearer": []}, {"apiKey": []}]
+        for schema in schemas.values():
+            _simplify(schema)
+        for item in document["paths"].values():
+            for operation in item.values():
+                if parameters := [_parameter(one) for one in operation.pop("parameters", ())]:
+                    operation["parameters"] = parameters
+        _add_examples(document, providers)
+        return document
 
-
-def _document(app: FastAPI, providers: Mapping[str, Provider]) -> dict[str, Any]:
-    document = get_openapi(
-        title=TITLE,
-        version=version("audit-gateway"),
-        summary=SUMMARY,
-        description=DESCRIPTION,
-        routes=app.routes,
-        tags=TAGS,
-        servers=[{"url": "/"}],
-    )
-    _, schemas = msgspec.json.schema_components(_SHAPES, ref_template=_REFERENCE)
-    document["components"] = {"schemas": schemas, "securitySchemes": SECURITY_SCHEMES}
-    paths = document["paths"]
-    document["paths"] = {"/events": paths.pop("/events"), **paths}
-    document["security"] = [{"bearer": []}, {"apiKey": []}]
-    for schema in schemas.values():
-        _simplify(schema)
-    for item in document["paths"].values():
-        for operation in item.values():
-            operation["parameters"] = [_parameter(one) for one in operation.get("parameters", ())]
-            if not operation["parameters"]:
-                del operation["parameters"]
-    _add_examples(document, providers)
-    return document
+    app.openapi = cache(make)  # type: ignore[method-assign]
 
 
 #: Parameters whose default may accompany a cursor; others might contradict its filters.

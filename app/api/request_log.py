@@ -96,14 +96,19 @@ class AuditTrail:
         """Log one line for this request, unless its path is public."""
         if route in _OPEN or route == "unmatched":
             return
+        status = log.status
+        if status < 400:
+            outcome = "allowed" if status else "hung_up"
+        else:
+            outcome = "denied" if status in (401, 403, 429) else "failed" if status >= 500 else "refused"
         line: dict[str, Any] = {
             "request_id": log.request_id,
             "caller": log.caller,
             "route": route,
             "filters": self.filters(scope),
             "events": log.events or 0,
-            "outcome": _outcome(log.status),
-            "status": log.status,
+            "outcome": outcome,
+            "status": status,
             "code": log.code,
             "sources": sorted(log.sources),
         }
@@ -142,11 +147,3 @@ class AuditTrail:
             except ValueError:
                 return "invalid"
         return self._pseudonyms.of(value)
-
-
-def _outcome(status: int) -> str:
-    if status == 0:
-        return "hung_up"
-    if status < 400:
-        return "allowed"
-    return "denied" if status in (401, 403, 429) else "failed" if status >= 500 else "refused"

@@ -42,67 +42,54 @@ TYPES = {
 
 def to_ecs(event: Event) -> dict[str, Any]:
     """Return the event as a nested ECS document."""
-    found: dict[str, Any] = {
+    actor = event.actor
+    named = {"id": actor.id, "name": actor.email or actor.name, "full_name": actor.name, "email": actor.email}
+    people = [part.email or part.name for part in (actor, event.recipient, event.target) if part is not None]
+    known = list(dict.fromkeys(filter(None, people)))
+    return {
         "@timestamp": event.occurred_at,
         "ecs": {"version": VERSION},
         "message": event.description or event.type,
         "event": _event(event),
         "observer": {"vendor": event.provider, "name": event.source},
-        "audit_gateway": _own(event),
+        "audit_gateway": present(
+            {
+                "actor_kind": actor.kind,
+                "provider_id": event.provider_id,
+                "envelope": event.envelope,
+                "recipient": event.recipient,
+                "delivery": event.delivery,
+                "target": event.target,
+                # One JSON text, because the members vary and each would become a field of the index.
+                "data": encode(event.data).decode() if event.data else None,
+            }
+        ),
+        **present(
+            {
+                "user": {name: value for name, value in named.items() if value} or None,
+                "related": {"user": known} if known else None,
+                "file": {"name": event.envelope.name} if event.envelope is not None and event.envelope.name else None,
+                "user_agent": {"original": event.user_agent} if event.user_agent else None,
+            }
+        ),
     }
-    actor = event.actor
-    named = {"id": actor.id, "name": actor.email or actor.name, "full_name": actor.name, "email": actor.email}
-    if user := {name: value for name, value in named.items() if value}:
-        found["user"] = user
-    people = [part.email or part.name for part in (actor, event.recipient, event.target) if part is not None]
-    if known := list(dict.fromkeys(filter(None, people))):
-        found["related"] = {"user": known}
-    if event.envelope is not None and event.envelope.name:
-        found["file"] = {"name": event.envelope.name}
-    if event.user_agent:
-        found["user_agent"] = {"original": event.user_agent}
-    return found
-
-
-def categories_of(type_: str) -> tuple[list[str], list[str]]:
-    """Return `event.category`, possibly empty, and `event.type` of an event type."""
-    subject, _, verb = type_.partition(".")
-    if subject not in CATEGORIES:
-        return [], ["info"]
-    category, with_it = CATEGORIES[subject]
-    return [category], [TYPES.get(verb, "info"), *with_it]
 
 
 def _event(event: Event) -> dict[str, Any]:
-    categories, types = categories_of(event.type)
-    found: dict[str, Any] = {
-        "id": event.id,
-        "kind": "event",
-        "type": types,
-        "action": event.type,
-        "code": event.provider_type,
-        "outcome": event.outcome if event.outcome in ("success", "failure") else "unknown",
-        "provider": event.source,
-        "module": event.provider,
-        "dataset": f"{event.provider}.{event.category}",
-    }
-    if categories:
-        found["category"] = categories
-    if event.raw is not None:
-        found["original"] = encode(event.raw).decode()
-    return found
-
-
-def _own(event: Event) -> dict[str, Any]:
+    subject, _, verb = event.type.partition(".")
+    category, more = CATEGORIES.get(subject, (None, ()))
     return present(
         {
-            "actor_kind": event.actor.kind,
-            "provider_id": event.provider_id,
-            "envelope": event.envelope,
-            "recipient": event.recipient,
-            "delivery": event.delivery,
-            "target": event.target,
-            # One JSON text, because the members vary and each would become a field of the index.
-            "data": encode(event.data).decode() if event.data else None,
+            "id": event.id,
+            "kind": "event",
+            "type": ["info" if category is None else TYPES.get(verb, "info"), *more],
+            "action": event.type,
+            "code": event.provider_type,
+            "outcome": event.outcome if event.outcome in ("success", "failure") else "unknown",
+            "provider": event.source,
+            "module": event.provider,
+            "dataset": f"{event.provider}.{event.category}",
+            "category": None if category is None else [category],
+            "original": None if event.raw is None else encode(event.raw).decode(),
         }
     )

@@ -37,65 +37,54 @@ _STATUS: dict[str | None, tuple[int, str, int, str]] = {
 
 def to_ocsf(event: Event) -> dict[str, Any]:
     """Return the event in OCSF's class 3004. Values without an OCSF attribute are in `unmapped`."""
-    activity_id, activity = activity_of(event)
-    status_id, status, severity_id, severity = _STATUS.get(event.outcome, _STATUS[None])
-    type_uid = CLASS_UID * 100 + activity_id
-    found: dict[str, Any] = {
-        "activity_id": activity_id,
-        "activity_name": activity,
-        "category_uid": CATEGORY_UID,
-        "category_name": "Identity & Access Management",
-        "class_uid": CLASS_UID,
-        "class_name": "Entity Management",
-        "type_uid": type_uid,
-        "type_name": f"Entity Management: {'Other' if activity_id == _OTHER else activity}",
-        "time": parse_rfc3339(event.occurred_at) // 1000,
-        "severity_id": severity_id,
-        "severity": severity,
-        "status_id": status_id,
-        "status": status,
-        "message": event.description or event.type,
-        "metadata": _metadata(event),
-        "actor": _actor(event),
-        "entity": _entity(event),
-        "unmapped": present(
-            {
-                "type": event.type,
-                "envelope": event.envelope,
-                "recipient": event.recipient,
-                "delivery": event.delivery,
-                "target": event.target,
-                "data": event.data or None,
-            }
-        ),
-    }
-    if event.user_agent:
-        found["http_request"] = {"user_agent": event.user_agent}
-    if event.raw is not None:
-        found["raw_data"] = encode(event.raw).decode()
-    return found
-
-
-def activity_of(event: Event) -> tuple[int, str]:
-    """Return OCSF's activity_id and name, or Other and the type."""
+    activity_id, activity = ACTIVITIES.get(event.type.rpartition(".")[2], (_OTHER, event.type))
     if event.type == "unknown":
-        return _OTHER, event.provider_type or event.type
-    return ACTIVITIES.get(event.type.rpartition(".")[2], (_OTHER, event.type))
-
-
-def _metadata(event: Event) -> dict[str, Any]:
+        activity = event.provider_type or event.type
+    status_id, status, severity_id, severity = _STATUS.get(event.outcome, _STATUS[None])
     return present(
         {
-            "version": VERSION,
-            "product": {"name": event.provider, "vendor_name": event.provider},
-            "uid": event.id,
-            "original_time": event.occurred_at,
-            "log_name": event.category,
-            "log_provider": event.provider,
-            "log_source": event.source,
-            "event_code": event.provider_type,
-            "original_event_uid": event.provider_id,
-            "correlation_uid": None if event.envelope is None else event.envelope.id,
+            "activity_id": activity_id,
+            "activity_name": activity,
+            "category_uid": CATEGORY_UID,
+            "category_name": "Identity & Access Management",
+            "class_uid": CLASS_UID,
+            "class_name": "Entity Management",
+            "type_uid": CLASS_UID * 100 + activity_id,
+            "type_name": f"Entity Management: {'Other' if activity_id == _OTHER else activity}",
+            "time": parse_rfc3339(event.occurred_at) // 1000,
+            "severity_id": severity_id,
+            "severity": severity,
+            "status_id": status_id,
+            "status": status,
+            "message": event.description or event.type,
+            "metadata": present(
+                {
+                    "version": VERSION,
+                    "product": {"name": event.provider, "vendor_name": event.provider},
+                    "uid": event.id,
+                    "original_time": event.occurred_at,
+                    "log_name": event.category,
+                    "log_provider": event.provider,
+                    "log_source": event.source,
+                    "event_code": event.provider_type,
+                    "original_event_uid": event.provider_id,
+                    "correlation_uid": None if event.envelope is None else event.envelope.id,
+                }
+            ),
+            "actor": _actor(event),
+            "entity": _entity(event),
+            "unmapped": present(
+                {
+                    "type": event.type,
+                    "envelope": event.envelope,
+                    "recipient": event.recipient,
+                    "delivery": event.delivery,
+                    "target": event.target,
+                    "data": event.data or None,
+                }
+            ),
+            "http_request": {"user_agent": event.user_agent} if event.user_agent else None,
+            "raw_data": None if event.raw is None else encode(event.raw).decode(),
         }
     )
 

@@ -115,20 +115,7 @@ def _render_report(
     filters = {"envelope_id": envelope.id, "source": found.source, "order": "asc", **found.window.shown()}
     claims = {"sha256": sha256, "count": len(events), "filters": filters, "as_of": retrieved}
     masked = "pii:read" not in caller.scopes
-    page = _ENVIRONMENT.get_template("envelope_report.html").render(
-        story=story, notices=_notices(found, masked, state.pseudonyms is not None), events=events, found=found,
-        caller=caller, retrieved=retrieved, filters=filters, version=version("audit-gateway"), sha256=sha256,
-        complete_through=None if found.complete_through is None else format_seconds(found.complete_through),
-        visible=_MASKED if masked else "Everything that the provider sent, unmasked.",
-        signature=None if key is None else key.sign(msgspec.json.encode(claims)),
-        ndjson=escape(lines.decode()),
-    )  # fmt: skip
-    return page.encode(errors="replace")
-
-
-def _notices(found: EnvelopeEvents, masked: bool, pseudonymized: bool) -> list[str]:
-    """Return notes on masked and missing content."""
-    notices = [_MASKED + (_PSEUDONYMS if pseudonymized else "")] if masked else []
+    notices = [_MASKED + (_PSEUDONYMS if state.pseudonyms is not None else "")] if masked else []
     status = next(status for status in found.sources if status.name == found.source)
     if bad := status.bad_records.total():
         notices.append(f"Unreadable: {bad} records of {status.name} that have no valid content.")
@@ -138,7 +125,15 @@ def _notices(found: EnvelopeEvents, masked: bool, pseudonymized: bool) -> list[s
         notices.append(f"Note on {status.name}: {status.reason}")
     if found.has_more:
         notices.append("Incomplete: the envelope has more events than one report holds.")
-    return notices
+    page = _ENVIRONMENT.get_template("envelope_report.html").render(
+        story=story, notices=notices, events=events, found=found,
+        caller=caller, retrieved=retrieved, filters=filters, version=version("audit-gateway"), sha256=sha256,
+        complete_through=None if found.complete_through is None else format_seconds(found.complete_through),
+        visible=_MASKED if masked else "Everything that the provider sent, unmasked.",
+        signature=None if key is None else key.sign(msgspec.json.encode(claims)),
+        ndjson=escape(lines.decode()),
+    )  # fmt: skip
+    return page.encode(errors="replace")
 
 
 def _duration(seconds: float | None) -> str | None:

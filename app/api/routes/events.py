@@ -15,7 +15,6 @@ from fastapi import Path, Query, Request
 from starlette.responses import Response
 
 from app.api.auth import EventReader, require_raw
-from app.api.metrics import Metrics
 from app.api.openapi import ANSWER_HEADERS, answers, header
 from app.api.rendering import PartedResponse, json_response, render_page
 from app.api.request_log import note_sources, request_log
@@ -33,7 +32,7 @@ from app.providers.http.concurrency import SingleFlight
 
 _MOST = 32 * 1024 * 1024  #: bytes of cached pages
 _OVERHEAD = 1024  #: approximate bytes of a page in addition to its body
-_LONGEST = 2048  #: characters of a query whose page is cached, because the query is stored, too
+_LONGEST = 2048  #: bytes of a query whose page is cached, because the query is stored, too
 
 
 class RenderedPage(msgspec.Struct, frozen=True):
@@ -52,14 +51,13 @@ class RenderedPage(msgspec.Struct, frozen=True):
 
 
 class PageCache:
-    """Rendered first pages for `ttl` seconds (GATEWAY_PAGE_CACHE_TTL; 0: none), in this process, for callers with equal
+    """Rendered first pages for `ttl` seconds (GATEWAY_PAGE_CACHE_TTL), in this process, for callers with equal
     grants. The cursor of a page continues at its end, so no event is lost or duplicated after a cached page. Concurrent
     callers of one page share one computation."""
 
     def __init__(self, ttl: float) -> None:
         self._pages: TTLCache[Hashable, RenderedPage] = TTLCache(_MOST, ttl, getsizeof=lambda page: page.size)
         self._flights: SingleFlight[RenderedPage] = SingleFlight()
-        self._ttl = ttl
 
     async def get(
         self,
@@ -69,11 +67,8 @@ class PageCache:
         *,
         no_cache: bool,
     ) -> tuple[RenderedPage, bool | None]:
-        """Return the page of a query, and whether it was cached (None: not cacheable). `no_cache`
-        bypasses the cache, as do pages after a cursor. Raises what `make` raises."""
-        is_first = not any(name == "cursor" for name, _ in pairs)
-        if not self._ttl or not is_first or sum(len(name) + len(value) for name, value in pairs) > _LONGEST:
-            return await make(), None
+        """Return the page of a query, and whether it was cached (None: `no_cache`, with which a new page replaces it).
+        Raises what `make` raises."""
         key = (caller.scopes, caller.sources, *sorted(pairs))
         if not no_cache and (page := self._pages.get(key)) is not None:
             return page, True
@@ -129,16 +124,17 @@ _PAGE_HEADERS: dict[str, Any] = {
 async def list_events(request: Request, caller: EventReader, query: Annotated[EventQuery, Query()]) -> Response:
     """One page of the events of all sources, in one order. All filters are optional and combine with AND."""
     pairs, no_cache = pairs_of(request.scope), wants_no_cache(request)
-    pages: PageCache = request.app.state.page_cache
-    make = partial(_make_page, request, query, pairs, caller, no_cache)
-    shown, cached = await pages.get(caller, pairs, make, no_cache=no_cache)
     log = request_log(request)
-    if cached is not None:
-        metrics: Metrics = request.app.state.metrics
-        for source in shown.sources:
-            metrics.on_page_cache(source, cached)
-            if cached:
-                log.sources[source] = {"calls": 0, "records": 0}
+    cache: PageCache | None = request.app.state.page_cache
+    if cache is None or query.cursor is not None or len(request.scope["query_string"]) > _LONGEST:
+        shown = await _make_page(request, query, pairs, caller, no_cache)
+    else:
+        make = partial(_make_page, request, query, pairs, caller, no_cache)
+        shown, cached = await cache.get(caller, pairs, make, no_cache=no_cache)
+        if cached is not None:
+            request.app.state.metrics.on_page_cache(shown.sources, cached)
+        if cached:
+            log.sources = {source: {"calls": 0, "records": 0} for source in shown.sources}
     log.deliver(shown.delivered)
     headers = {"Cache-Control": "no-store"}
     # Relative: behind a proxy the gateway knows neither scheme, host nor prefix, and an `http` URL would expose the
