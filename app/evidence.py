@@ -159,14 +159,19 @@ def verify(lines: Iterable[bytes], keys: Mapping[str, Any]) -> Verdict:
         if not isinstance(token := end.get("manifest"), str):
             raise Refusal(f"line {number}: this segment was not signed")
         manifest, kid = _manifest(token, keys, f"line {number}: ")
-        _check(manifest, line, token, sha256.hexdigest(), count, number)
-        before = manifests[-1] if manifests else None
-        if before is not None and before.next is None:
-            raise Refusal(f"line {number}: another export follows a complete one; verify each in a file of its own")
-        if manifest.resumed_from != (None if before is None else before.next):
-            if before is None:
-                raise Refusal(f"line {number}: the export began earlier; its first part is missing")
-            raise Refusal(f"line {number}: this segment does not continue the one before it")
+        head = line.removesuffix(b"\n").removesuffix(b',"manifest":"%b"}' % token.encode())
+        is_first, due = not manifests, manifests[-1].next if manifests else None
+        for is_refused, why in (
+            (manifest.format != "ndjson", f"the manifest belongs to a file of the format {manifest.format}"),
+            (manifest.count != count, f"the manifest counts {manifest.count} events, the file has {count}"),
+            (manifest.sha256 != sha256.hexdigest(), "the lines before it were changed (SHA-256 differs)"),
+            (manifest.end != hashlib.sha256(head).hexdigest(), "the last line was changed (SHA-256 differs)"),
+            (not is_first and due is None, "another export follows a complete one; verify each in a file of its own"),
+            (is_first and manifest.resumed_from is not None, "the export began earlier; its first part is missing"),
+            (manifest.resumed_from != due, "this segment does not continue the one before it"),
+        ):
+            if is_refused:
+                raise Refusal(f"line {number}: {why}")
         manifests.append(manifest)
         kids.append(kid)
         sha256, count, last = hashlib.sha256(), 0, None
@@ -214,18 +219,6 @@ def _manifest(token: str, keys: Mapping[str, Any], where: str = "") -> tuple[Man
     except (ValueError, msgspec.MsgspecError) as error:
         problem = str(error)
     raise Refusal(f"{where}the manifest is not valid: {problem}")
-
-
-def _check(manifest: Manifest, line: bytes, token: str, digest: str, count: int, number: int) -> None:
-    if manifest.format != "ndjson":
-        raise Refusal(f"line {number}: the manifest belongs to a file of the format {manifest.format}")
-    if manifest.count != count:
-        raise Refusal(f"line {number}: the manifest counts {manifest.count} events, the file has {count}")
-    if manifest.sha256 != digest:
-        raise Refusal(f"line {number}: the lines before it were changed (SHA-256 differs)")
-    head = line.removesuffix(b"\n").removesuffix(b',"manifest":"%b"}' % token.encode())
-    if manifest.end != hashlib.sha256(head).hexdigest():
-        raise Refusal(f"line {number}: the last line was changed (SHA-256 differs)")
 
 
 def _end_of(line: bytes) -> dict[str, Any] | None:

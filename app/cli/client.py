@@ -1,4 +1,5 @@
-"""The commands' client of the API: of a running gateway, or of one in this process.
+"""The commands' client of the API: of a running gateway, or of one in this process; and walks through its pages by
+cursor, with retries of temporary failures.
 
 The CLI queries the gateway at GATEWAY_URL with the key GATEWAY_KEY (both also from `.env`). If GATEWAY_URL is unset, or
 with `--config`, the application runs in this process, over the configured accounts and with every scope.
@@ -7,17 +8,21 @@ with `--config`, the application runs in this process, over the configured accou
 from __future__ import annotations
 
 import asyncio
+import json
+import math
 import re
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator
 from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from time import sleep
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import httpx
 from pydantic import SecretStr
 
+from app.cli.failures import TRANSIENT, USAGE, Failure, Problem, print_error, sentence
 from app.config import load_configuration, read_environment
 from app.domain.errors import ConfigurationError
 from app.forward import Json, Page, Pairs
@@ -25,6 +30,14 @@ from app.providers.http.network import Network
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
+
+MAX_PAGE = 1000  #: events in one page of the API
+POLL = 5.0  #: seconds between a follower's requests while there are no new events
+_ATTEMPTS = 6  #: for one page: about a minute in total
+SEGMENT = 5000  #: events of one signed segment, held in memory
+_LONGEST = 60.0  #: seconds to wait between two attempts
+
+Found = TypeVar("Found")
 
 #: Seconds. An exact count may take the gateway's whole deadline, which its operator chooses.
 _CONNECT, _RESPONSE = 10.0, 180.0
@@ -37,19 +50,6 @@ _KEY = re.compile(r"[\x21-\x7e]+\Z")
 
 #: Paths without an id: `not_found` means that no gateway is there.
 _FIXED = ("/events", "/events/count", "/events/export", "/sources")
-
-
-@dataclass(eq=False)
-class Problem(Exception):
-    """A call that failed. `code` is of contract section 7, or `unreachable`, `no_answer` or `not_a_gateway`.
-
-    `errors` are (parameter, message) pairs; `sources` are the problem's `sources[]`; `retry_after` is in seconds."""
-
-    code: str
-    detail: str
-    errors: Sequence[tuple[str, str]] = ()
-    sources: Sequence[Json] = ()
-    retry_after: float | None = None
 
 
 class Client:
@@ -219,3 +219,83 @@ def _local_app(config: Path | None, signs: bool) -> FastAPI:
         changes["cursor_secret"] = SecretStr(_LOCAL_SECRET)
     settings = settings.model_copy(update={**changes, "auth": "off"})
     return create_app(settings, build_sources(configuration), providers=configuration.providers, local=True)
+
+
+def walk(
+    client: Client, pairs: Pairs, *, cursor: str | None = None, most: int | None = None, follow: bool = False
+) -> Iterator[Page]:
+    """Yield pages until none is left, or `most` (at least 1) events were read. A `cursor` replaces all of `pairs`
+    except `partial`. `follow`: then wait for new events, without end.
+
+    The first page is requested once. For temporary failures, later ones are requested up to six times, or without limit
+    if `follow`, with growing pauses. With `partial`, a failure of only those sources that failed on the previous page
+    is not retried. Raises Problem."""
+    kept = [pair for pair in pairs if pair[0] == "partial"]
+    attempts, left = 1.0, most
+    failed: set[str] = set()
+    while True:
+        limit = MAX_PAGE if left is None else min(left, MAX_PAGE)
+        asked = [*(pairs if cursor is None else [("cursor", cursor), *kept]), ("limit", str(limit))]
+        page = _with_retries(partial(client.page, asked), attempts, failed)
+        if left is not None:
+            left -= len(page.events)
+        yield page
+        cursor = page.next_cursor
+        if left == 0 or cursor is None or not (page.has_more or follow):
+            return
+        if follow:
+            attempts = math.inf
+            if not page.has_more:
+                sleep(POLL)
+        else:
+            attempts, failed = _ATTEMPTS, {one["name"] for one in page.sources if one["status"] == "failed"}
+
+
+def signed_walk(client: Client, pairs: Pairs, *, cursor: str | None = None) -> Iterator[tuple[Page, bytes]]:
+    """Yield the signed segments of an NDJSON export: events as a page, and the segment's bytes. Each is requested up to
+    six times. Raises Problem, and Failure if the gateway does not sign."""
+
+    def segment() -> tuple[Page, bytes]:
+        data = client.segment([*(pairs if cursor is None else [("cursor", cursor)]), ("limit", str(SEGMENT))])
+        try:
+            *events, end = map(json.loads, data.splitlines())
+            following, reason = end["cursor"], end.get("reason")
+        except (ValueError, TypeError, KeyError):
+            raise Problem("no_answer", "The export ended without its last line; try again.") from None
+        if "manifest" not in end:
+            raise Failure("the gateway signs no exports: set GATEWAY_SIGNING_KEY_FILE for it", USAGE)
+        if following is not None and not events and reason not in ("deadline", "limit"):
+            # From the same cursor: a missing segment would break the chain of manifests.
+            raise Problem(str(reason), f"The gateway could not read on ({reason}).")
+        # The sources of the last line in the form of a page.
+        refused, notes, unread = (end.get(name) or {} for name in ("forbidden", "notes", "bad_records"))
+        states = [{"name": name, "status": "forbidden", "reason": why} for name, why in refused.items()]
+        texts = [*notes.items(), *((name, f"{count} records that cannot be read") for name, count in unread.items())]
+        states += [{"name": name, "status": "ok", "reason": text} for name, text in texts]
+        return Page(events, following is not None, following, {}, states, unproven=reason == "unproven"), data
+
+    while True:
+        page, data = _with_retries(segment, _ATTEMPTS)
+        yield page, data
+        if (cursor := page.next_cursor) is None:
+            return
+
+
+def _with_retries(call: Callable[[], Found], attempts: float, failed: Collection[str] = ()) -> Found:
+    """Return the result of `call`, within `attempts`. Failures of only the `failed` sources are not retried."""
+    attempt, noticed = 0, ""
+    while True:
+        attempt += 1
+        try:
+            return call()
+        except Problem as problem:
+            if problem.code not in TRANSIENT or attempt >= attempts:
+                raise
+            if problem.sources and all(source.get("name") in failed for source in problem.sources):
+                raise
+            pause = min(_LONGEST, max(problem.retry_after or 0.0, 2.0 ** min(attempt - 1, 6)))
+            notice = f"{sentence(problem)}; waiting to try again"
+            if notice != noticed:
+                print_error(notice)
+                noticed = notice
+        sleep(pause)

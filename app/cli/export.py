@@ -20,11 +20,10 @@ import msgspec
 import typer
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from app.cli.client import Problem, connected
-from app.cli.failures import USAGE, Failure, Notices, flag, print_error, printable, without_failed
+from app.cli.client import connected, signed_walk, walk
+from app.cli.failures import USAGE, Failure, Notices, Problem, flag, print_error, printable, without_failed
 from app.cli.flags import Config, Filters, Include, Order, Partial, query_pairs
 from app.cli.output import console, format_of, lines_of, write_bytes
-from app.cli.walk import signed_walk, walk
 from app.forward import Checkpoint, Page, lock_file, read_checkpoint, save_checkpoint, sync_folder
 
 

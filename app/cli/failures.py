@@ -11,11 +11,11 @@ import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from types import MappingProxyType
 
 import typer
 
-from app.cli.client import Problem
 from app.domain.errors import ConfigurationError
 from app.forward import UNREADABLE_RECORDS, Json, Page
 from app.logs import describe_exception
@@ -37,6 +37,19 @@ TRANSIENT = frozenset(
     ("rate_limited", "overloaded", "not_ready", "source_unavailable", "source_timeout", "source_failed",
      "unreachable", "no_answer", "internal_error")
 )  # fmt: skip
+
+
+@dataclass(eq=False)
+class Problem(Exception):
+    """A call that failed. `code` is of contract section 7, or `unreachable`, `no_answer` or `not_a_gateway`.
+
+    `errors` are (parameter, message) pairs; `sources` are the problem's `sources[]`; `retry_after` is in seconds."""
+
+    code: str
+    detail: str
+    errors: Sequence[tuple[str, str]] = ()
+    sources: Sequence[Json] = ()
+    retry_after: float | None = None
 
 
 class Failure(Exception):

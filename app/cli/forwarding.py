@@ -13,8 +13,8 @@ from urllib.parse import parse_qsl, urlsplit
 
 import typer
 
-from app.cli.client import Problem, connected
-from app.cli.failures import TRANSIENT, USAGE, Failure, sentence
+from app.cli.client import connected
+from app.cli.failures import TRANSIENT, USAGE, Failure, Problem, sentence
 from app.cli.flags import Config, Filters, Include, Partial, query_pairs
 from app.cli.output import lines_of
 from app.config import read_environment

@@ -18,8 +18,8 @@ from mcp.server.mcpserver.tools import Tool
 from mcp.types import ToolAnnotations
 from pydantic import Field
 
-from app.cli.client import Client, Problem
-from app.cli.failures import printable
+from app.cli.client import Client
+from app.cli.failures import Problem, printable
 from app.domain.parameters import Order
 from app.domain.query import GroupBy
 from app.forward import Json

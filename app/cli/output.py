@@ -14,8 +14,7 @@ import msgspec
 from rich.console import Console
 from rich.table import Table
 
-from app.cli.client import Problem
-from app.cli.failures import USAGE, Failure, discard_output
+from app.cli.failures import USAGE, Failure, Problem, discard_output
 from app.forward import Json
 
 # Valid in JSON, but terminal controls, line ends for some readers, or not UTF-8.

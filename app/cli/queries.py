@@ -15,11 +15,10 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from app.cli.client import Problem, connected
-from app.cli.failures import USAGE, Failure, Notices, print_error, printable, without_failed
+from app.cli.client import connected, walk
+from app.cli.failures import USAGE, Failure, Notices, Problem, print_error, printable, without_failed
 from app.cli.flags import AsJson, By, Config, Filters, Include, Order, Partial, query_pairs
 from app.cli.output import console, json_line, lines_of, plain_table, write_bytes
-from app.cli.walk import walk
 from app.forward import Json
 
 _HEADINGS = ("time (UTC)", "source", "type", "envelope", "actor", "recipient")

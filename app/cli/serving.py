@@ -15,7 +15,7 @@ from collections.abc import Iterable
 from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TextIO, cast
+from typing import Any, TextIO, cast
 
 import msgspec
 import structlog
@@ -29,7 +29,7 @@ from uvicorn.supervisors.multiprocess import Process
 from app.api.api_keys import SANDBOX_KEY, ApiKey, hash_of, new_key
 from app.api.auth import require_loopback
 from app.api.metrics import MULTIPROCESS_VARIABLE
-from app.config import Configuration, Settings, load_configuration, read_environment
+from app.config import Configuration, load_configuration, read_environment
 from app.domain.caller import SCOPES
 from app.domain.errors import ConfigurationError
 from app.logs import QueuedStream, configure_logging
@@ -89,11 +89,27 @@ def serve_gateway(
             _log.warning("configuration", problem=warning)
         greeting = _greeting(listener, configuration, app.state.feed.sources.values(), key)
         _tune_gc()
+        options: dict[str, Any] = {
+            "ws": "none", "lifespan": "on", "log_config": None, "access_log": False, "server_header": False,
+            # No request takes longer than the deadline, so all requests in flight complete before the server stops.
+            "timeout_graceful_shutdown": math.ceil(settings.deadline) + 1,
+        }  # fmt: skip
         if workers == 1:
-            return _serve_alone(listener, _uvicorn_config(app, settings), greeting)
+            server = _Server(uvicorn.Config(app, **options), greeting)
+            try:
+                server.run(sockets=[listener])
+            except SystemExit as stop:
+                return stop.code if isinstance(stop.code, int) else 0
+            return 0 if server.started else 1
         asyncio.run(app.state.feed.aclose())
-        factory = f"{__name__}:create_app_from_environment"
-        return _serve_with_workers(listener, _uvicorn_config(factory, settings, workers), greeting)
+        factory = f"{__name__}:{create_app_from_environment.__name__}"
+        listeners = _listen(listener, workers)
+        print(greeting, flush=True)
+        os.environ[PARENT_VARIABLE] = str(os.getpid())
+        supervisor = _Workers(uvicorn.Config(factory, factory=True, workers=workers, **options), listeners)
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)  # not the supervisor's handler; the workers inherit it
+        supervisor.run()
+        return 1 if any(process.exitcode == STARTUP_FAILURE for process in supervisor.processes) else 0
 
 
 def create_app_from_environment() -> FastAPI:
@@ -148,22 +164,6 @@ def _bind(host: str, port: int) -> socket.socket:
     return listener
 
 
-def _uvicorn_config(app: FastAPI | str, settings: Settings, workers: int = 1) -> uvicorn.Config:
-    # No request takes longer than the deadline, so all requests in flight complete before the server stops.
-    patience = math.ceil(settings.deadline) + 1
-    return uvicorn.Config(
-        app,
-        factory=isinstance(app, str),
-        workers=workers,
-        ws="none",
-        lifespan="on",
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        timeout_graceful_shutdown=patience,
-    )
-
-
 class _Server(uvicorn.Server):
     """Print the address once the server listens."""
 
@@ -175,15 +175,6 @@ class _Server(uvicorn.Server):
         await super().startup(sockets)
         if self.started:
             print(self._greeting, flush=True)
-
-
-def _serve_alone(listener: socket.socket, config: uvicorn.Config, greeting: str) -> int:
-    server = _Server(config, greeting)
-    try:
-        server.run(sockets=[listener])
-    except SystemExit as stop:
-        return stop.code if isinstance(stop.code, int) else 0
-    return 0 if server.started else 1
 
 
 class _Workers(Multiprocess):
@@ -235,16 +226,6 @@ def _listen(listener: socket.socket, workers: int) -> list[socket.socket]:
         # Callers wait for the first worker instead of being refused.
         each.listen(2048)
     return listeners
-
-
-def _serve_with_workers(listener: socket.socket, config: uvicorn.Config, greeting: str) -> int:
-    listeners = _listen(listener, config.workers)
-    print(greeting, flush=True)
-    os.environ[PARENT_VARIABLE] = str(os.getpid())
-    supervisor = _Workers(config, sockets=listeners)
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # not the supervisor's handler; the workers inherit it
-    supervisor.run()
-    return 1 if any(process.exitcode == STARTUP_FAILURE for process in supervisor.processes) else 0
 
 
 def _greeting(listener: socket.socket, configuration: Configuration, sources: Iterable[Source], key: str | None) -> str:

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from app.api.exports import FORMATS
-from app.cli import walk as walking
+from app.cli import client as walking
 from app.cli.client import Client, LocalTransport
 from app.evidence import create_key_file
 from sandbox.launcher import start_sandbox

@@ -14,9 +14,8 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 from rich.console import Console
 
-from app.cli.client import Problem
 from app.cli.export import Checkpoint, ResumableFile, _write
-from app.cli.failures import Failure, Notices
+from app.cli.failures import Failure, Notices, Problem
 from app.cli.flags import FILTERS, to_rfc3339
 from app.cli.output import format_of, json_line
 from app.cli.queries import EventTable, cells_of

@@ -5,10 +5,9 @@ from collections.abc import Iterator, Sequence
 import httpx
 import pytest
 
-from app.cli import walk as walking
-from app.cli.client import Client, Problem
-from app.cli.failures import sentence
-from app.cli.walk import POLL, walk
+from app.cli import client as walking
+from app.cli.client import POLL, Client, walk
+from app.cli.failures import Problem, sentence
 from app.forward import Page, Pairs
 
 
