@@ -14,7 +14,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextvars import Context
 from typing import Annotated, Any
 
@@ -35,6 +35,7 @@ from app.domain.errors import (
     CursorMismatch,
     GatewayError,
     InvalidCursor,
+    SourceError,
     SourceFailed,
     SourcesFailed,
     SourceUnauthorized,
@@ -119,14 +120,21 @@ async def stream_events(request: Request, caller: EventReader, query: Annotated[
 
 
 async def _body(request: Request, topic: Topic, start: WalkStart, live: bool) -> AsyncGenerator[bytes]:
+    """Yield the messages from `start` on; with `live`, from the front of the feed."""
     state, log = request.app.state, request_log(request)
-    clock = asyncio.get_running_loop().time
+    broadcaster: EventBroadcaster = state.broadcaster
     # The first id: a client that reconnects before any event continues here, not at a later time.
     warnings = b"".join(b": warning %b\n" % encode(warning) for warning in start.warnings)
     yield warnings + b"retry: %d\nid: %b\n\n" % (_RETRY, start.cursor.encode())
+    position, cursor = start.position, start.cursor  # after all events that were sent
+    last = Batch((), position, cursor, has_more=True)
+    if live:
+        last = broadcaster.front(topic, position) or last
     last_problem: str | None = None
-    async with Listener(state.broadcaster, topic, start, live=live) as listener:
-        silent_since = clock()
+    sent_problems: set[str] = set()  # of the last batch
+    reading: asyncio.Task[Batch] | None = None
+    silent_since = time.monotonic()
+    try:
         while state.ready:
             try:
                 await check_again(request, topic.caller.scopes, topic.sources)
@@ -135,25 +143,44 @@ async def _body(request: Request, topic: Topic, start: WalkStart, live: bool) ->
                 return
             except GatewayError:
                 pass  # unknown at present: checked again soon
-            silence = state.stream_heartbeat - (clock() - silent_since)
+            if reading is None:
+                # Not in the context of a request: other listeners share the read, and its trace would never end.
+                reading = asyncio.create_task(broadcaster.read_after(topic, last), context=Context())
+            silence = state.stream_heartbeat - (time.monotonic() - silent_since)
+            done, _ = await asyncio.wait([reading], timeout=max(0.0, min(_LOOK, silence)))
             sent = b""
-            for message in await listener.next(max(0.0, min(_LOOK, silence))):
-                if isinstance(message, GatewayError):
-                    sent += b"" if message.detail == last_problem else _problem(request, message)
-                    last_problem = message.detail
-                elif isinstance(message, Exception):
-                    raise message
+            if done:
+                last, reading = reading.result(), None
+                problems = [problem for problem in last.problems if problem.detail not in sent_problems]
+                if isinstance(last.error, GatewayError):
+                    problems = [last.error]
+                elif last.error is not None:
+                    raise last.error
                 else:
-                    log.deliver(Counter(item.source for item in message))
-                    sent += b"".join(item.frame for item in message)
+                    sent_problems = {problem.detail for problem in last.problems}
+                if items := [item for item in last.items if item.position > position]:
+                    log.deliver(Counter(item.source for item in items))
+                    sent = b"".join(item.frame for item in items)
                     last_problem = None
-            if not sent and clock() - silent_since >= state.stream_heartbeat:
+                if last.position > position:
+                    problems += last.unreadable
+                    position, cursor = last.position, last.cursor
+                for problem in problems:
+                    sent += b"" if problem.detail == last_problem else _problem(request, problem)
+                    last_problem = problem.detail
+                if not last.has_more and last.error is None:
+                    last = broadcaster.front(topic, position) or last
+            if not sent and time.monotonic() - silent_since >= state.stream_heartbeat:
                 # An id without data advances a browser's Last-Event-ID, so that a reconnection after a quiet night
                 # does not read all of it.
-                sent = b": heartbeat\nid: %b\n\n" % listener.cursor.encode()
+                sent = b": heartbeat\nid: %b\n\n" % cursor.encode()
             if sent:
                 yield sent
-                silent_since = clock()
+                silent_since = time.monotonic()
+    finally:
+        if reading is not None:
+            reading.cancel()
+            await asyncio.wait([reading])
     yield b": the gateway is stopping\n\n"
 
 
@@ -189,30 +216,25 @@ class Item(msgspec.Struct, frozen=True):
 
 
 class Batch(msgspec.Struct, frozen=True):
-    """Result of one page up to `position`, where `cursor` continues, or its `error`. By source, `forbidden` contains
-    the refused parts, `bad_records` the number of unreadable records and `notes` the reasons why events may be missing;
-    `read_at` is a time of the monotonic clock."""
+    """Result of one page up to `position`, where `cursor` continues, or its `error`. `problems`: refused parts, and the
+    reasons why events may be missing; `unreadable`: the records of this page that are left out. `read_at` is a time of
+    the monotonic clock."""
 
     items: Sequence[Item]
     position: Position
     cursor: str
     has_more: bool = False
-    forbidden: Mapping[str, str] = {}
-    bad_records: Mapping[str, int] = {}
-    notes: Mapping[str, str] = {}
+    problems: Sequence[GatewayError] = ()
+    unreadable: Sequence[GatewayError] = ()
     error: Exception | None = None
     read_at: float = msgspec.field(default_factory=time.monotonic)
-
-
-#: For listeners: events, or a problem that delays them.
-Message = Sequence[Item] | Exception
 
 
 class EventBroadcaster:
     """All topics. `poll`: seconds between two reads."""
 
     def __init__(self, feed: Feed, pseudonyms: Pseudonyms | None, *, poll: float) -> None:
-        self.poll = poll
+        self._poll = poll
         self._feed, self._pseudonyms = feed, pseudonyms
         self._batches: LRUCache[tuple[Topic, str], Batch] = LRUCache(_BATCHES)
         self._fronts: TTLCache[Topic, Batch] = TTLCache(_TOPICS, 2 * poll)
@@ -223,13 +245,16 @@ class EventBroadcaster:
         front = self._fronts.get(topic)
         return None if front is None or front.position > position else front
 
-    async def read(self, topic: Topic, position: Position, cursor: str) -> Batch:
-        """Return the batch after `position`, the position of `cursor`. Concurrent callers share the calls."""
+    async def read_after(self, topic: Topic, last: Batch) -> Batch:
+        """Return the batch after `last`, not before the next read is due. Concurrent callers share the calls."""
+        if not last.has_more:
+            await asyncio.sleep(last.read_at + self._poll - time.monotonic())
+        cursor = last.cursor
         held = self._batches.get((topic, cursor))
         # A batch without events is valid until the next read.
-        if held is not None and (held.cursor != cursor or time.monotonic() < held.read_at + self.poll):
+        if held is not None and (held.cursor != cursor or time.monotonic() < held.read_at + self._poll):
             return held
-        return await self._calls.join((topic, cursor), lambda: self._read(topic, position, cursor))
+        return await self._calls.join((topic, cursor), lambda: self._read(topic, last.position, cursor))
 
     async def _read(self, topic: Topic, position: Position, cursor: str) -> Batch:
         include: Include = frozenset(("raw",)) if topic.raw else frozenset()
@@ -241,15 +266,19 @@ class EventBroadcaster:
             for index, event in enumerate(redactor.events(page.records)):
                 frame = b"id: %b\ndata: %b\n\n" % (page.cursor_after(index).encode(), encode(event))
                 items.append(Item(page.records[index].key, event.source, frame))
-            batch = Batch(
-                items,
-                max(position, page.position),
-                page.next_cursor or cursor,
-                page.has_more,
-                {status.name: status.reason or "" for status in page.sources if status.status == "forbidden"},
-                {status.name: status.bad_records.total() for status in page.sources if status.bad_records},
-                {status.name: status.reason for status in page.sources if status.status == "ok" and status.reason},
-            )
+            refused, doubts, unreadable = list[SourceError](), list[SourceError](), list[SourceError]()
+            for status in page.sources:
+                if status.status == "forbidden":
+                    refused.append(SourceUnauthorized(status.reason or "", source=status.name))
+                elif status.status == "ok" and status.reason:
+                    doubts.append(SourceFailed(status.reason, source=status.name))
+                if status.bad_records:
+                    text = f"{status.bad_records.total()} records that cannot be read are left out"
+                    unreadable.append(SourceFailed(text, source=status.name))
+            problems = [SourcesFailed(errors) for errors in (refused, doubts) if errors]
+            left_out = [SourcesFailed(unreadable)] if unreadable else []
+            following = page.next_cursor or cursor
+            batch = Batch(items, max(position, page.position), following, page.has_more, problems, left_out)
         except Exception as error:  # each listener raises it in its own request, unexpected ones too
             batch = Batch((), position, cursor, error=error)
         self._batches[topic, cursor] = batch
@@ -257,70 +286,3 @@ class EventBroadcaster:
         if batch.error is None and (not batch.has_more if front is None else front.cursor == cursor):
             self._fronts[topic] = batch
         return batch
-
-
-class Listener:
-    """One listener from `start` on; with `live`, from the front of the feed. Context manager. `cursor` is after all
-    events that `next` has returned."""
-
-    def __init__(self, broadcaster: EventBroadcaster, topic: Topic, start: WalkStart, *, live: bool) -> None:
-        self.cursor = start.cursor
-        self._broadcaster, self._topic, self._position = broadcaster, topic, start.position
-        self._forbidden: Mapping[str, str] = {}  # as last sent
-        self._notes: Mapping[str, str] = {}  # as last sent
-        self._last = Batch((), start.position, start.cursor, has_more=True)
-        if live:
-            self._last = broadcaster.front(topic, start.position) or self._last
-        self._reading: asyncio.Task[Batch] | None = None
-
-    async def __aenter__(self) -> Listener:
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        if self._reading is not None:
-            self._reading.cancel()
-            await asyncio.wait([self._reading])
-
-    async def next(self, seconds: float) -> list[Message]:
-        """Return the next messages, or an empty list after `seconds` without any."""
-        if self._reading is None:
-            # Not in the context of a request: other listeners share the read, and its trace would never end.
-            self._reading = asyncio.create_task(self._read(), context=Context())
-        done, _ = await asyncio.wait([self._reading], timeout=seconds)
-        if not done:
-            return []
-        batch, self._reading = self._reading.result(), None
-        messages = self._messages(batch)
-        self._last = batch
-        if batch.position > self._position:
-            self._position, self.cursor = batch.position, batch.cursor
-        if not batch.has_more and batch.error is None:
-            self._last = self._broadcaster.front(self._topic, self._position) or batch
-        return messages
-
-    async def _read(self) -> Batch:
-        """Return the batch after the last one, not before the next read is due."""
-        if not self._last.has_more:
-            await asyncio.sleep(self._last.read_at + self._broadcaster.poll - time.monotonic())
-        return await self._broadcaster.read(self._topic, self._last.position, self._last.cursor)
-
-    def _messages(self, batch: Batch) -> list[Message]:
-        """Return the events that are new for this listener, unreadable records and, once, refused parts
-        and reasons why events may be missing."""
-        if batch.error is not None:
-            return [batch.error]
-        messages: list[Message] = []
-        if items := [item for item in batch.items if item.position > self._position]:
-            messages.append(items)
-        if batch.forbidden and batch.forbidden != self._forbidden:
-            refusals = [SourceUnauthorized(reason, source=name) for name, reason in batch.forbidden.items()]
-            messages.append(SourcesFailed(refusals))
-        self._forbidden = batch.forbidden
-        if batch.notes and batch.notes != self._notes:
-            messages.append(SourcesFailed([SourceFailed(note, source=name) for name, note in batch.notes.items()]))
-        self._notes = batch.notes
-        if batch.bad_records and batch.position > self._position:
-            left_out = "records that cannot be read are left out"
-            counts = [SourceFailed(f"{count} {left_out}", source=name) for name, count in batch.bad_records.items()]
-            messages.append(SourcesFailed(counts))
-        return messages
