@@ -1,4 +1,4 @@
-"""What the contract suite knows of a provider: what the registry and its emulator's `make_sandbox` offer."""
+"""Served accounts for the contract suite: a provider of the registry and the emulator of its `make_sandbox`."""
 
 import asyncio
 import importlib
@@ -22,7 +22,7 @@ from sandbox.serving import serve
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 DAY = 86_400_000_000
-NETWORK = Network({})  #: one for all: reading the system's certificates takes half a second
+NETWORK = Network({})  #: shared, because reading the system's certificates takes half a second
 
 
 def micros(moment: datetime) -> int:
@@ -32,7 +32,7 @@ def micros(moment: datetime) -> int:
 
 @dataclass
 class Clock:
-    """A time that only tests move."""
+    """A wall clock that stands still until `advance`."""
 
     now: datetime = datetime(2026, 6, 1, 12, tzinfo=UTC)
 
@@ -44,7 +44,7 @@ class Clock:
 
 
 class Timer:
-    """A monotonic clock that tests can push; sleeping pushes it, too."""
+    """A monotonic clock with an `offset`, which `sleep` increases instead of waiting."""
 
     def __init__(self) -> None:
         self.offset = 0.0
@@ -54,15 +54,15 @@ class Timer:
 
     async def sleep(self, seconds: float) -> None:
         end = self() + seconds
-        await asyncio.sleep(0)  # others who sleep meanwhile begin now, too
+        await asyncio.sleep(0)  # concurrent sleepers begin before the clock moves
         self.offset = max(self.offset, end - time.monotonic())
 
 
 class Tap:
-    """ASGI: the emulator's responses on their way to the adapter, which a test may change or look at.
+    """ASGI middleware that changes or records the emulator's responses with status 200.
 
-    `replacements`: bytes of a body and what stands in their place. `members`: what every JSON object has beside its
-    own. `bodies`: the decoded responses, while it is a list."""
+    `replacements`: bytes of a body and their substitutes. `members`: members added to every JSON object. `bodies`:
+    receives the decoded responses, if it is a list."""
 
     def __init__(self, app: Any) -> None:
         self._app = app
@@ -116,7 +116,7 @@ class MakeSandbox(Protocol):
 
 @dataclass
 class Account:
-    """A provider's emulator, served; and sources that read it. `spoil` changes each source: see `planted`."""
+    """A provider's served emulator, and sources that read it. `spoil` wraps each source (see `planted`)."""
 
     provider: Provider
     clock: Clock
@@ -136,7 +136,7 @@ class Account:
         return self.until - (self.days + 20) * DAY
 
     async def read_with(self, **tap: Any) -> list[Record]:
-        """All records, ascending, of responses that are changed or looked at: by the members of `tap`."""
+        """Return all records in ascending order, read with these attributes of `Tap`."""
         vars(self.tap).update(tap)
         try:
             async with self.source() as source:
@@ -146,8 +146,8 @@ class Account:
 
     @asynccontextmanager
     async def source(self, **settings: Any) -> AsyncIterator[Source]:
-        """A source with these settings of the gateway (`CommonSettings`)."""
-        timer = Timer()  # no retry waits
+        """Yield a source with these `CommonSettings`."""
+        timer = Timer()  # retries do not wait
         common = CommonSettings(clock=lambda: self.until, timer=timer, sleep=timer.sleep, network=NETWORK, **settings)
         found = self.provider.from_environment(self.env, common)
         assert found is not None
@@ -159,7 +159,7 @@ class Account:
 
 @contextmanager
 def served_account(provider: Provider, make_sandbox: MakeSandbox, events: int, days: int) -> Iterator[Account]:
-    """The emulator of a provider as `make_sandbox` makes it, served."""
+    """Serve the emulator that `make_sandbox` returns."""
     clock = Clock()
     emulator = make_sandbox(events=events, seed=3, days=days, clock=clock)
     tap = Tap(emulator.app)
@@ -168,7 +168,7 @@ def served_account(provider: Provider, make_sandbox: MakeSandbox, events: int, d
 
 
 def providers_with_emulators() -> dict[str, tuple[Provider, MakeSandbox]]:
-    """Every provider that has an emulator, those of GATEWAY_PROVIDERS_PATH too."""
+    """Return every provider that has an emulator, including those of GATEWAY_PROVIDERS_PATH."""
     found: dict[str, tuple[Provider, MakeSandbox]] = {}
     for name, provider in find_providers(provider_paths(os.environ)).items():
         if importlib.util.find_spec(f"sandbox.{name}") is not None:
@@ -176,12 +176,12 @@ def providers_with_emulators() -> dict[str, tuple[Provider, MakeSandbox]]:
     return found
 
 
-async def read(source: Source, query: Query, since: int, until: int, **given: Any) -> list[Record]:
-    """All records of all streams of one query, in its order, checked against the promises of `Batch`. `given`: as for
-    `read_stream`."""
+async def read(source: Source, query: Query, since: int, until: int, **options: Any) -> list[Record]:
+    """Return all records of all streams of a query in its order, and check each batch against the contract of `Batch`.
+    `options`: those of `read_stream`."""
     records: list[Record] = []
     for stream in source.streams(query):
-        records += await read_stream(source, stream, query, since, until, **given)
+        records += await read_stream(source, stream, query, since, until, **options)
     return sorted(records, key=lambda record: record.key, reverse=not query.ascending)
 
 
@@ -197,15 +197,15 @@ async def read_stream(
     for _ in range(2000):
         batch = await reader.read(want, calls)
         keys = [record.key for record in batch.records]
-        assert keys == sorted(keys, reverse=not up), "a batch is in reading direction"
+        assert keys == sorted(keys, reverse=not up), "a batch is not in reading direction"
         for record in batch.records:
-            assert since <= record.key[0] < until, "inside the window"
-            assert record.key > start if up else record.key < start, "beyond the position"
+            assert since <= record.key[0] < until, "a record is outside the window"
+            assert record.key > start if up else record.key < start, "a record is not beyond the position"
             assert record.key > complete_until if up else record.key < complete_until, (
-                "complete up to `complete_until` means complete"
+                "a record is before the previous `complete_until`"
             )
         if got and keys:
-            assert keys[0] > got[-1].key if up else keys[0] < got[-1].key, "nothing of an earlier batch"
+            assert keys[0] > got[-1].key if up else keys[0] < got[-1].key, "a record belongs to an earlier batch"
         got += batch.records
         if bad is not None:
             bad.append(batch.bad_records.total())
@@ -213,13 +213,13 @@ async def read_stream(
             return got
         assert (
             (batch.complete_until,) >= complete_until[:1] if up else (batch.complete_until,) <= (complete_until[0] + 1,)
-        ), "`complete_until` moves on"
+        ), "`complete_until` moved back"
         complete_until = (batch.complete_until,)
-    raise AssertionError("no end")
+    raise AssertionError("the stream does not end")
 
 
 def leaves(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
-    """(name, value) of each text, number and flag at any depth."""
+    """Yield (name, value) of each string, number, boolean and null at any depth."""
     if isinstance(value, dict):
         for member, item in value.items():
             yield from leaves(item, member)
@@ -231,7 +231,7 @@ def leaves(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def time_as_sent(record: Record) -> Any:
-    """The text or number in the raw record that is its time."""
+    """Return the string or number in the raw record that is its time."""
     for _, value in leaves(record.raw()):
         try:
             if isinstance(value, str) and parse_vendor_ticks(value) // 10 == record.key[0]:

@@ -1,4 +1,4 @@
-"""What every event must look like, whoever the vendor is (contract, section 2)."""
+"""The shape and content of every event, for any provider (contract, section 2)."""
 
 import json
 import re
@@ -22,7 +22,7 @@ MEMBERS = [
 
 
 class EventContract:
-    async def test_every_event_has_the_one_shape_and_agrees_with_its_record(self, account: Account) -> None:
+    async def test_each_event_has_the_documented_shape_and_agrees_with_its_record(self, account: Account) -> None:
         async with account.source() as source:
             rows = account.provider.mapping
             assert account.provider.mapping_version
@@ -45,7 +45,7 @@ class EventContract:
                 assert event.outcome in ("success", "failure", None)
                 assert TIME.match(event.occurred_at)
                 assert event.actor.kind in ("user", "recipient", "system")
-                assert event.raw is None, "added only where it is asked for"
+                assert event.raw is None, "`raw` is added only with include=raw"
                 assert isinstance(event.data, dict)
                 assert re.fullmatch(r"[A-Za-z0-9_-]+", event.id)
                 assert record.event() is event or record.event() == event
@@ -56,15 +56,15 @@ class EventContract:
                 assert isinstance(sequence, int)
                 assert isinstance(place, int)
                 assert (record.type, record.provider_type) == (event.type, event.provider_type)
-                assert (record.type, event.category) in known, "a type of the shipped mapping"
+                assert (record.type, event.category) in known, "the type is not in the shipped mapping"
                 raw = msgspec.json.encode(record.raw())
                 assert raw not in (b"null", b"{}")
-                assert b"/secret/" not in raw + msgspec.json.encode(event), "no signing link"
+                assert b"/secret/" not in raw + msgspec.json.encode(event), "the event contains a signing link"
                 assert all(isinstance(name, str) and isinstance(text, str) for name, text in record.texts())
                 assert all(isinstance(value, str) and value for value in record.private_values())
 
-    async def test_people_are_known_by_name(self, account: Account) -> None:
-        """`person_values`: whom pseudonyms stand for."""
+    async def test_person_values_contain_all_names_and_addresses(self, account: Account) -> None:
+        """Pseudonyms replace the values of `person_values`."""
         seen = set()
         async with account.source() as source:
             for record in await read(source, Query(order="asc"), account.since, account.until):
@@ -75,7 +75,7 @@ class EventContract:
                 people -= {None, ""}
                 assert people <= set(record.person_values())
                 seen |= people
-        assert seen, "the emulator must have people"
+        assert seen, "the emulator must have persons"
 
     async def test_phones_and_national_ids_are_private(self, account: Account) -> None:
         seen = set()
@@ -87,8 +87,8 @@ class EventContract:
             seen |= private
         assert seen, "the emulator must have a recipient with a phone"
 
-    async def test_nothing_is_dropped(self, account: Account) -> None:
-        """A member that no document knows is in `data` and `raw`, and so is every name that was sent but for links."""
+    async def test_no_sent_member_is_dropped(self, account: Account) -> None:
+        """`raw` contains every member except links; `data` and `raw` contain an undocumented member."""
         bodies: list[Any] = []
         records = await account.read_with(members={"contractNote": NOTE}, bodies=bodies)
         raws = [record.raw() for record in records]
@@ -97,8 +97,8 @@ class EventContract:
         sent = {name for body in bodies for name in _names(body, False)}
         assert sent - {name for raw in raws for name in _names(raw, True)} == set()
 
-    async def test_signing_links_are_in_nothing(self, account: Account) -> None:
-        """Neither in what is shown, nor in what `q` is looked for in."""
+    async def test_signing_links_are_removed_everywhere(self, account: Account) -> None:
+        """Links are in no event, and in no text that `q` searches."""
         link = "https://sign.example/secret/contract"
         records = await account.read_with(members={"signingUrl": link, "note": "/secret/contract"})
         assert records
@@ -112,8 +112,8 @@ NOTE = "a note of the contract suite"
 
 
 def _names(value: Any, inside: bool) -> Iterator[str]:
-    """The names of the texts and numbers in the objects within lists (`inside`: in all), except for objects with a
-    link, such as files."""
+    """Yield the names of strings and numbers of the objects within lists (`inside`: of all objects). Objects with a
+    link, such as files, are left out."""
     if isinstance(value, list):
         for item in value:
             yield from _names(item, True)

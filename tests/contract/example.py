@@ -1,4 +1,4 @@
-"""The provider of `docs/guides/adding-a-provider.md` and its emulator, made of the guide's own text."""
+"""The provider of `docs/guides/adding-a-provider.md` and its emulator, compiled from the guide's text."""
 
 import re
 import sys
@@ -12,7 +12,7 @@ ADAPTER, EMULATOR = "app/providers/signbox.py", "sandbox/signbox/__init__.py"
 
 def module_of(file: str) -> ModuleType:
     module = ModuleType(f"guide:{file}")
-    sys.modules[module.__name__] = module  # where pydantic looks for the names in annotations
+    sys.modules[module.__name__] = module  # pydantic resolves annotations there
     exec(compile(FILES[file], module.__name__, "exec"), vars(module))
     return module
 

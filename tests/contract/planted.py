@@ -1,4 +1,4 @@
-"""Faults that an adapter may have, planted one at a time into the adapter under test: the suite has to catch each."""
+"""Faults planted one at a time into the adapter under test: the suite must catch each."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
@@ -14,22 +14,22 @@ from app.domain.query import Query
 from app.providers.base import Batch, CallBudget, ProbeResult, Reader, ReadRequest, Record, Total
 from tests.contract.account import Account
 
-#: Each fault, and the test of the suite that has to catch it.
+#: Each fault, and the test of the suite that catches it.
 FAULTS = {
-    "total doubled": "test_a_total_is_what_reading_finds",
-    "probe raises": "test_the_probe_finds_and_never_raises",
-    "data dropped": "test_nothing_is_dropped",
+    "total doubled": "test_a_total_agrees_with_the_records_read",
+    "probe raises": "test_the_probe_reports_failures_and_never_raises",
+    "data dropped": "test_no_sent_member_is_dropped",
     "failed status is an empty page": "test_a_failure_is_a_source_error",
-    "reader returns nothing": "test_everything_comes_once_in_order_and_the_same_way_back",
-    "persons missing from person_values": "test_people_are_known_by_name",
+    "reader returns nothing": "test_each_event_is_read_once_and_both_orders_agree",
+    "persons missing from person_values": "test_person_values_contain_all_names_and_addresses",
     "phones not private": "test_phones_and_national_ids_are_private",
-    "settle ignored": "test_settle_is_what_was_set",
-    "unreadable records not counted": "test_records_that_cannot_be_read_are_counted",
-    "raw loses fields": "test_nothing_is_dropped",
+    "settle ignored": "test_settle_is_the_configured_value",
+    "unreadable records not counted": "test_unreadable_records_are_counted",
+    "raw loses fields": "test_no_sent_member_is_dropped",
     "ties split at page edges": "test_a_position_may_lie_within_a_tie",
-    "no as_of": "test_what_is_asked_and_answered_is_counted",
-    "envelope filter ignored": "test_an_envelope_and_those_it_does_not_know",
-    "signing links in q": "test_signing_links_are_in_nothing",
+    "no as_of": "test_calls_and_records_are_counted_in_the_budget",
+    "envelope filter ignored": "test_unknown_envelopes_beside_a_known_one_select_nothing",
+    "signing links in q": "test_signing_links_are_removed_everywhere",
 }
 
 
@@ -43,7 +43,7 @@ class PlantedFaults:
 
 
 class _Wrapper:
-    """Everything as what it wraps has it, but for the one fault."""
+    """Delegates to `wrapped`, except for one fault."""
 
     def __init__(self, wrapped: Any, fault: str) -> None:
         self._wrapped, self._fault = wrapped, fault
@@ -62,28 +62,28 @@ class FaultySource(_Wrapper):
     def streams(self, query: Query) -> Sequence[str]:
         return self._wrapped.streams(self._widened(query))
 
-    def reader(self, stream: str, span: ReadRequest, spent: CallBudget) -> Reader:
-        span = msgspec.structs.replace(span, query=self._widened(span.query))
-        return FaultyReader(self._wrapped.reader(stream, span, spent), self._fault, span, spent)
+    def reader(self, stream: str, request: ReadRequest, budget: CallBudget) -> Reader:
+        request = msgspec.structs.replace(request, query=self._widened(request.query))
+        return FaultyReader(self._wrapped.reader(stream, request, budget), self._fault, request, budget)
 
     def _widened(self, query: Query) -> Query:
         return query.model_copy(update={"envelope_id": ()}) if self._fault == "envelope filter ignored" else query
 
-    async def total(self, query: Query, since: int, until: int, spent: CallBudget) -> Total:
-        found: Total = await self._wrapped.total(query, since, until, spent)
+    async def total(self, query: Query, since: int, until: int, budget: CallBudget) -> Total:
+        found: Total = await self._wrapped.total(query, since, until, budget)
         return Total(2 * found.value + 1, found.unit, "eq") if self._fault == "total doubled" else found
 
-    async def probe(self, spent: CallBudget) -> Sequence[ProbeResult]:
-        results: Sequence[ProbeResult] = await self._wrapped.probe(spent)
+    async def probe(self, budget: CallBudget) -> Sequence[ProbeResult]:
+        results: Sequence[ProbeResult] = await self._wrapped.probe(budget)
         if self._fault == "probe raises" and any(result.state == "failed" for result in results):
             raise SourceFailed("planted")
         return results
 
 
 class FaultyReader(_Wrapper):
-    def __init__(self, wrapped: Reader, fault: str, span: ReadRequest, spent: CallBudget) -> None:
+    def __init__(self, wrapped: Reader, fault: str, request: ReadRequest, budget: CallBudget) -> None:
         super().__init__(wrapped, fault)
-        self._span, self._spent = span, spent
+        self._request, self._budget = request, budget
 
     async def read(self, want: int, max_calls: int) -> Batch:
         try:
@@ -91,7 +91,7 @@ class FaultyReader(_Wrapper):
         except SourceError:
             if self._fault != "failed status is an empty page":
                 raise
-            return Batch([], self._span.until, ended=True)
+            return Batch([], self._request.until, ended=True)
         records: list[Record] = [FaultyRecord(record, self._fault) for record in batch.records]
         match self._fault:
             case "reader returns nothing":
@@ -99,10 +99,10 @@ class FaultyReader(_Wrapper):
             case "unreadable records not counted":
                 return msgspec.structs.replace(batch, records=records, bad_records=Counter())
             case "no as_of":
-                self._spent.as_of = None
-            case "ties split at page edges" if len(self._span.position) > 1:
-                # As if every page began with a new microsecond.
-                records = [record for record in records if record.key[0] != self._span.position[0]]
+                self._budget.as_of = None
+            case "ties split at page edges" if len(self._request.position) > 1:
+                # The page begins with a new microsecond.
+                records = [record for record in records if record.key[0] != self._request.position[0]]
         return msgspec.structs.replace(batch, records=records)
 
 
@@ -127,7 +127,7 @@ class FaultyRecord(_Wrapper):
 
 
 def _without_first_member(value: Any) -> Any:
-    """A copy in which each object lacks the first text or number that it has."""
+    """Return a copy in which each object lacks its first string, number, boolean or null."""
     if isinstance(value, list):
         return [_without_first_member(item) for item in value]
     if not isinstance(value, dict):

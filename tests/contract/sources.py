@@ -1,4 +1,4 @@
-"""What every source must do, whoever the vendor is: order, exactly once, finding, filters, `Batch` (see
+"""The behaviour of every source, for any provider: order, exactly once, events by id, filters, and `Batch` (see
 `app/providers/base.py`)."""
 
 import random
@@ -18,7 +18,7 @@ ASC, DESC = Query(order="asc"), Query(order="desc")
 
 
 class SourceContract:
-    async def test_everything_comes_once_in_order_and_the_same_way_back(self, account: Account) -> None:
+    async def test_each_event_is_read_once_and_both_orders_agree(self, account: Account) -> None:
         async with account.source() as source:
             up = await read(source, ASC, account.since, account.until)
             down = await read(source, DESC, account.since, account.until)
@@ -31,7 +31,7 @@ class SourceContract:
         assert account.emulator.calls.refused == []
 
     @pytest.mark.parametrize(("want", "calls"), [(1, 1), (3, 64), (1000, 2)])
-    async def test_any_size_of_batch(self, account: Account, want: int, calls: int) -> None:
+    async def test_batch_sizes_do_not_change_the_records(self, account: Account, want: int, calls: int) -> None:
         since = account.until - 9 * DAY
         async with account.source() as source:
             for query in (ASC, DESC):
@@ -39,7 +39,7 @@ class SourceContract:
                 parts = await read(source, query, since, account.until, want=want, calls=calls)
                 assert [record.key for record in parts] == [record.key for record in whole]
 
-    async def test_reading_goes_on_behind_any_record(self, account: Account) -> None:
+    async def test_reading_resumes_behind_any_record(self, account: Account) -> None:
         async with account.source() as source:
             for query in (ASC, DESC):
                 for stream in source.streams(query):
@@ -73,30 +73,30 @@ class SourceContract:
                 assert list(await other.find(wrong, CallBudget())) == []
         assert account.emulator.calls.refused == []
 
-    async def test_what_is_asked_and_answered_is_counted(self, account: Account) -> None:
+    async def test_calls_and_records_are_counted_in_the_budget(self, account: Account) -> None:
         async with account.source() as source:
             account.emulator.calls.reset()
-            spent = CallBudget()
+            budget = CallBudget()
             stream = source.streams(DESC)[0]
-            reader = source.reader(stream, ReadRequest(DESC, account.since, account.until, (account.until,)), spent)
+            reader = source.reader(stream, ReadRequest(DESC, account.since, account.until, (account.until,)), budget)
             batch = await reader.read(10, 64)
-            assert spent.calls == account.emulator.calls.total > 0
-            # Not `calls.records`: the last call may not have been closed yet.
-            assert spent.records == sum(call.records for call in account.emulator.calls.calls) > 0
-            assert spent.as_of == account.until
+            assert budget.calls == account.emulator.calls.total > 0
+            # Not `calls.records`: the emulator may not have finished the last call yet.
+            assert budget.records == sum(call.records for call in account.emulator.calls.calls) > 0
+            assert budget.as_of == account.until
             hint = reader.hint(batch.records[-1].key)
             assert hint is None or all(isinstance(number, int) for number in hint)
 
-    async def test_every_parameter_is_judged_by_somebody(self, account: Account) -> None:
+    async def test_each_filter_is_native_or_of_the_gateway_or_not_applicable(self, account: Account) -> None:
         async with account.source() as source:
             assert set(source.filters.values()) <= {"native", "gateway", "not_applicable"}
             known = {"since", "until", "category", "envelope_id", *GATEWAY_FILTERS, *PROVIDER_FILTERS}
             assert set(source.filters) == known
-            # Nobody but the provider can judge these.
+            # Only the provider can evaluate these.
             assert all(source.filters[name] in ("native", "not_applicable") for name in PROVIDER_FILTERS)
             assert all(source.filters[name] != "not_applicable" for name in ("since", "until", "envelope_id", "type"))
 
-    async def test_streams_are_few_and_fixed(self, account: Account) -> None:
+    async def test_streams_do_not_depend_on_the_order(self, account: Account) -> None:
         async with account.source() as source:
             assert list(source.streams(ASC)) == list(source.streams(DESC))
             names = list(source.streams(DESC))
@@ -104,7 +104,7 @@ class SourceContract:
             assert list(source.streams(Query(category=("no such category",)))) == []
             assert list(source.streams(Query(type=("no.such",)))) == []
 
-    async def test_an_envelope_and_those_it_does_not_know(self, account: Account) -> None:
+    async def test_unknown_envelopes_beside_a_known_one_select_nothing(self, account: Account) -> None:
         async with account.source() as source:
             records = await read(source, ASC, account.since, account.until)
             envelope = next(e.id for r in reversed(records) if (e := r.event().envelope) is not None)
@@ -116,8 +116,8 @@ class SourceContract:
             assert [record.event().id for record in found] == expected
         assert account.emulator.calls.refused == []
 
-    async def test_types_are_narrowed_at_most_never_widened(self, account: Account) -> None:
-        """A source may leave the judging of types to the gateway; it must not lose one that matches."""
+    async def test_a_filter_by_type_loses_no_matching_event(self, account: Account) -> None:
+        """A source may return events of other types, which the gateway filters."""
         async with account.source() as source:
             records = await read(source, ASC, account.since, account.until)
             for wanted in sorted({record.type for record in records})[:6]:
@@ -132,8 +132,8 @@ class SourceContract:
         assert before
         faults = account.emulator.faults
         statuses = [partial(faults.answer, status, body=b"{}") for status in (400, 401, 404, 500)]
-        for order in (faults.malformed, faults.html, *statuses):
-            order(times=100)
+        for inject in (faults.malformed, faults.html, *statuses):
+            inject(times=100)
             async with account.source() as source:
                 try:
                     with pytest.raises(SourceError):
@@ -141,9 +141,9 @@ class SourceContract:
                 finally:
                     faults.clear()
                 after = await read(source, DESC, account.since, account.until)
-            assert [record.key for record in after] == before, "and leaves nothing behind"
+            assert [record.key for record in after] == before, "a failure changed later results"
 
-    async def test_a_total_is_what_reading_finds(self, account: Account) -> None:
+    async def test_a_total_agrees_with_the_records_read(self, account: Account) -> None:
         async with account.source() as source:
             records = await read(source, ASC, account.since, account.until)
             found = await source.total(ASC, account.since, account.until, CallBudget())
@@ -153,7 +153,7 @@ class SourceContract:
             assert found.relation != "gte" or found.value <= truth
             assert found.relation != "estimate" or truth / 1.5 <= found.value <= truth * 1.5
 
-    async def test_the_probe_finds_and_never_raises(self, account: Account) -> None:
+    async def test_the_probe_reports_failures_and_never_raises(self, account: Account) -> None:
         async with account.source() as source:
             good = await source.probe(CallBudget())
             assert good
@@ -166,7 +166,7 @@ class SourceContract:
             finally:
                 account.emulator.faults.clear()
 
-    async def test_settle_is_what_was_set(self, account: Account) -> None:
+    async def test_settle_is_the_configured_value(self, account: Account) -> None:
         for settle in (0.0, 77.5):
             async with account.source(settle=settle) as source:
                 assert source.settle == settle
@@ -181,32 +181,32 @@ class SourceContract:
                     seen += len(ties)
                     for index in ties[:3]:
                         rest = await _keys(source, stream, query, account, keys[index - 1])
-                        assert rest == keys[index:], "a page may end between records of one microsecond"
+                        assert rest == keys[index:], "a page that ends within a tie lost or repeated a record"
             assert seen, "the emulator must have records of equal time"
 
-    async def test_records_that_cannot_be_read_are_counted(self, account: Account) -> None:
-        """One time is spoilt in all responses: its records are missing and counted, and the others are there."""
+    async def test_unreadable_records_are_counted(self, account: Account) -> None:
+        """All records of one time are made unreadable: they are counted, and all others are returned."""
         async with account.source() as source:
             records = await read(source, ASC, account.since, account.until)
-        victim = time_as_sent(records[len(records) // 2])
-        left = [record.event().id for record in records if time_as_sent(record) != victim]
-        account.tap.replacements = {msgspec.json.encode(victim): b'"never"'}
+        spoiled = time_as_sent(records[len(records) // 2])
+        readable = [record.event().id for record in records if time_as_sent(record) != spoiled]
+        account.tap.replacements = {msgspec.json.encode(spoiled): b'"never"'}
         try:
             async with account.source() as source:
                 bad: list[int] = []
                 found = await read(source, ASC, account.since, account.until, bad=bad)
         finally:
             account.tap.reset()
-        assert [record.event().id for record in found] == left
-        assert sum(bad) >= len(records) - len(left) > 0
+        assert [record.event().id for record in found] == readable
+        assert sum(bad) >= len(records) - len(readable) > 0
 
-    async def test_describing_shows_no_secret(self, account: Account) -> None:
+    async def test_describe_contains_no_secret(self, account: Account) -> None:
         async with account.source() as source:
             await read(source, DESC, account.until - DAY, account.until)
             shown = str(source.describe())
             words = ("KEY", "TOKEN", "SECRET", "PASSWORD")
             secrets = [value for name, value in account.env.items() if any(word in name for word in words)]
-            assert secrets, f"a credential in `env` of the emulator has one of {words} in its name"
+            assert secrets, f"no variable in `env` of the emulator has one of {words} in its name"
             assert not any(secret in shown for secret in secrets)
 
 

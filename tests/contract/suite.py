@@ -1,11 +1,11 @@
-"""What every provider must do: a suite that a provider's tests inherit.
+"""The conformance suite for providers, to be inherited by a provider's tests.
 
     class TestAcme(ContractSuite):
         provider = PROVIDER
         make_sandbox = staticmethod(make_sandbox)
 
-`tests/contract/test_providers.py` does so for every provider that the registry finds and that has an emulator,
-`sandbox.<provider>`; one outside of this repository may do it for its own.
+`tests/contract/test_providers.py` runs it for every provider of the registry with an emulator `sandbox.<provider>`. A
+provider outside of this repository can run it in its own tests.
 """
 
 from collections.abc import Callable, Iterator
@@ -21,7 +21,7 @@ from tests.contract.sources import SourceContract
 
 
 class ContractSuite(SourceContract, EventContract, PlantedFaults):
-    """`provider` and the `make_sandbox` of its emulator are all that the suite needs."""
+    """Subclasses set `provider` and the `make_sandbox` of its emulator."""
 
     pytestmark: ClassVar = [pytest.mark.anyio]
     provider: ClassVar[Provider]

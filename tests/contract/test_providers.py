@@ -1,4 +1,4 @@
-"""The contract suite for every provider that is there, and for the one of `docs/guides/adding-a-provider.md`."""
+"""Run the contract suite for each provider with an emulator, and for that of `docs/guides/adding-a-provider.md`."""
 
 import pytest
 
