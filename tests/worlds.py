@@ -1,16 +1,15 @@
-"""A world to test in: both vendors' emulators served over real HTTP, gateways in front of them, and the truth.
+"""A test world: both vendors' emulators served over real HTTP, gateways that read them, and the expected events.
 
-The truth is computed from the emulators' own histories, by the words of the contract and without any of the gateway's
-code, so that it can disagree.
+The expected events ("truth") are computed from the emulators' histories as the contract defines them, without the
+gateway's code, so that they are an independent reference.
 """
 
 import itertools
 import json
 import random
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
-from datetime import timedelta
 from functools import cached_property
 from typing import Any
 
@@ -18,7 +17,7 @@ from app.domain.caller import SCOPES, Caller
 from app.domain.event import Event
 from app.domain.parameters import read_query
 from app.domain.query import EventQuery
-from app.domain.times import format_micros
+from app.domain.times import DAY, format_micros
 from app.feed.model import FeedSettings, Page
 from app.feed.service import Feed
 from app.providers.base import CommonSettings, Record
@@ -43,29 +42,35 @@ class World:
     env: dict[str, str]
     feeds: list[Feed] = field(default_factory=list)
 
+    @property
+    def now(self) -> int:
+        """The time of its clock in µs since 1970."""
+        return micros(self.clock())
+
     def gateway(self, *, secret: str = SECRET, scan: int = 40, deadline: float = 30.0, **env: str) -> Feed:
-        """One more replica. Close it with the world."""
+        """Return a new replica. It is closed with the world."""
         environment = {**self.env, **env}
         found = [provider.from_environment(environment, self.common()) for provider in (SUBNOTO, TAKTIKAL)]
-        settings = FeedSettings((secret,), clock=lambda: micros(self.clock()), scan=scan, deadline=deadline)
+        settings = FeedSettings((secret,), clock=lambda: self.now, scan=scan, deadline=deadline)
         feed = Feed([source for source in found if source is not None], settings)
         self.feeds.append(feed)
         return feed
 
     def common(self) -> CommonSettings:
-        """The settings of its sources: their time is the world's, and no retry waits."""
+        """Return settings for sources with the world's clock, whose retries do not wait."""
         timer = Timer()
-        return CommonSettings(clock=lambda: micros(self.clock()), timer=timer, sleep=timer.sleep)
+        return CommonSettings(clock=lambda: self.now, timer=timer, sleep=timer.sleep)
 
-    def truth(self) -> list[tuple[Any, ...]]:
-        """Every event there is now, in ascending order of contract section 4: rows as `describe` gives them."""
+    def truth(self, since: int = -(1 << 63), until: int = 1 << 63) -> list[tuple[Any, ...]]:
+        """Return the events of [since, until) in µs that exist now, in ascending order of contract section 4: rows as
+        those of `describe`."""
         rows: list[tuple[tuple[Any, ...], tuple[Any, ...]]] = []
         if self.taktikal is not None:
-            places = itertools.count()
+            number_in_log = itertools.count()
             for entry in self.taktikal.history.truth():
                 time, key = entry["ticks"] // 10, entry["processKey"]
                 number = -1 if entry["id"] is None else entry["id"]
-                order = (time, "taktikal", "envelope", key, number, next(places))
+                order = (time, "taktikal", "envelope", key, number, next(number_in_log))
                 rows.append((order, (time, "taktikal", "envelope", key, entry["status"], entry["id"])))
         if self.subnoto is not None:
             for record in self.subnoto.history.truth():
@@ -73,10 +78,10 @@ class World:
                 order = (time, "subnoto", record["category"], envelope, record["sequence"])
                 data = json.dumps(record["eventData"], sort_keys=True)
                 rows.append((order, (time, "subnoto", record["category"], envelope, record["eventType"], data)))
-        return [row for _, row in sorted(rows, key=lambda pair: pair[0])]
+        return [row for _, row in sorted(rows, key=lambda pair: pair[0]) if since <= row[0] < until]
 
     def refused(self) -> list[Any]:
-        """Calls that the vendors' documents say are refused."""
+        """Return the calls that a server refuses by the vendor's documents."""
         return [call for each in (self.taktikal, self.subnoto) if each for call in each.calls.refused]
 
     def calls(self) -> int:
@@ -91,36 +96,30 @@ class World:
 @contextmanager
 def served_world(
     taktikal: TaktikalOptions | None,
-    subnoto: SubnotoOptions | None,
+    subnoto: SubnotoOptions | SubnotoEmulator | None,
     clock: Clock | None = None,
 ) -> Iterator[World]:
-    clock = clock or Clock()
-    one = TaktikalEmulator(taktikal, clock=clock) if taktikal else None
-    other = SubnotoEmulator(subnoto, clock=clock) if subnoto else None
-    with _served(one) as taktikal_url, _served(other) as subnoto_url:
-        env = (one.env(taktikal_url) if one else {}) | (other.env(subnoto_url) if other else {})
-        yield World(clock, one, other, env)
+    clock, env = clock or Clock(), dict[str, str]()
+    if isinstance(subnoto, SubnotoOptions):
+        subnoto = SubnotoEmulator(subnoto, clock=clock)
+    emulator = TaktikalEmulator(taktikal, clock=clock) if taktikal else None
+    with ExitStack() as servers:
+        for each in filter(None, (emulator, subnoto)):
+            env |= each.env(servers.enter_context(serve(each.app)))
+        yield World(clock, emulator, subnoto, env)
 
 
-@contextmanager
-def _served(emulator: Any) -> Iterator[str]:
-    if emulator is None:
-        yield ""
-        return
-    with serve(emulator.app) as url:
-        yield url
-
-
-def window(world: World, days: float = 30) -> dict[str, str]:
-    """The last `days` of a world, as parameters."""
-    until = world.clock()
-    return {"since": format_micros(micros(until - timedelta(days=days))), "until": format_micros(micros(until))}
+def window(world: World, days: float = 30, length: float | None = None) -> dict[str, str]:
+    """Return parameters for the `length` days that begin `days` ago; by default, up to now."""
+    since = world.now - int(days * DAY)
+    until = world.now if length is None else since + int(length * DAY)
+    return {"since": format_micros(since), "until": format_micros(until)}
 
 
 @asynccontextmanager
 async def world(
     taktikal: TaktikalOptions | None = None,
-    subnoto: SubnotoOptions | None = None,
+    subnoto: SubnotoOptions | SubnotoEmulator | None = None,
     clock: Clock | None = None,
 ) -> AsyncIterator[World]:
     with served_world(taktikal, subnoto, clock) as found:
@@ -132,7 +131,7 @@ async def world(
 
 
 def describe(record: Record, event: Event | None = None) -> tuple[Any, ...]:
-    """A delivered record, in the words of `World.truth`. `event`: of the record, where it is made already."""
+    """Return the row of a record as in `World.truth`. `event`: the record's event, if it exists already."""
     event = event or record.event()
     time = record.key[0]
     envelope = event.envelope.id if event.envelope else ""
@@ -145,7 +144,7 @@ def describe(record: Record, event: Event | None = None) -> tuple[Any, ...]:
 
 @dataclass
 class Walk:
-    """All pages of one query."""
+    """The pages of one query, and their records."""
 
     records: list[Record] = field(default_factory=list)
     pages: list[Page] = field(default_factory=list)
@@ -164,7 +163,7 @@ class Walk:
 
 
 async def ask(feed: Feed, caller: Caller = ANYONE, /, **parameters: Any) -> Page:
-    """One page; a list repeats its parameter."""
+    """Return one page. A list repeats its parameter."""
     pairs = [
         (name, str(value).lower() if isinstance(value, bool) else str(value))
         for name, values in parameters.items()
@@ -174,8 +173,8 @@ async def ask(feed: Feed, caller: Caller = ANYONE, /, **parameters: Any) -> Page
 
 
 def cut_off(page: Page, rng: random.Random) -> tuple[list[Record], str | None]:
-    """Now and then a page only up to any of its records, as an export or a stream may break off, and the cursor to go
-    on with behind that one."""
+    """Return the records of a page and its next cursor; half of the time only those up to a random record and the
+    cursor after it, as an interrupted export or stream would."""
     if not page.records or rng.random() < 0.5:
         return page.records, page.next_cursor
     place = rng.randrange(len(page.records))
@@ -191,15 +190,15 @@ async def walk(
     cuts: random.Random | None = None,
     **parameters: Any,
 ) -> Walk:
-    """Pages from the first to the last, on the given replicas in turn, and what must hold of every page. `cuts`: by
-    which pages are cut off."""
+    """Read all pages, alternating between the replicas, and check what holds for every page. `between` is called after
+    each page; `cuts` makes `cut_off` truncate pages."""
     replicas = itertools.cycle([feeds] if isinstance(feeds, Feed) else feeds)
     found = Walk()
     cursor: str | None = None
     for _ in range(most):
         limit = limits() if callable(limits) else limits
-        asked = parameters if cursor is None else {"cursor": cursor}
-        page = await ask(next(replicas), **asked, limit=limit)
+        query = parameters if cursor is None else {"cursor": cursor}
+        page = await ask(next(replicas), **query, limit=limit)
         assert len(page.records) <= limit
         assert page.has_more == (page.next_cursor is not None)
         assert page.records or not page.has_more or page.scanned_to is not None, "an empty page that is not the last"

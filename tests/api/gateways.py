@@ -14,7 +14,7 @@ from app.domain.times import format_micros
 from app.main import create_app
 from app.providers.registry import find_providers
 from tests.api.conftest import KEYS
-from tests.worlds import SECRET, World, micros
+from tests.worlds import SECRET, World
 
 DAY = 86_400_000_000
 FORMATS = ("ndjson", "csv", "ocsf", "cloudevents", "ecs")
@@ -33,7 +33,7 @@ def app_over(world: World, env: Mapping[str, str] = MappingProxyType({}), **sett
 
 
 def window(world: World, days: int = 61) -> dict[str, str]:
-    now = micros(world.clock())
+    now = world.now
     return {"since": format_micros(now - days * DAY), "until": format_micros(now)}
 
 

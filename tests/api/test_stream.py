@@ -110,7 +110,7 @@ def happen(world: World, rng: random.Random) -> None:
 
 def settled(world: World, since: int) -> list[int]:
     """The times of what a follower must have been sent by now, less what a Date of whole seconds may hold back."""
-    mark = micros(world.clock()) - 32_000_000
+    mark = world.now - 32_000_000
     return [row[0] for row in world.truth() if since <= row[0] < mark]
 
 

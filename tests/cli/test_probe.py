@@ -10,7 +10,7 @@ from app.cli.probe import measure_lag
 from app.providers.base import CallBudget, ProbeResult, Source
 from sandbox.launcher import start_sandbox
 from tests.cli.served import call
-from tests.worlds import SubnotoOptions, TaktikalOptions, micros, served_world, world
+from tests.worlds import SubnotoOptions, TaktikalOptions, served_world, world
 
 
 async def findings(source: Source) -> dict[str, ProbeResult]:
@@ -133,7 +133,7 @@ async def test_the_lag_is_measured_by_looking_twice(recent: int, late: int, stat
             history.append("ENVELOPE_OPENED", timestamp=timestamp)
 
         source = feed.sources["subnoto"]
-        (found,) = await measure_lag(feed, source, 20, clock=lambda: micros(one.clock()), sleep=meanwhile)
+        (found,) = await measure_lag(feed, source, 20, clock=lambda: one.now, sleep=meanwhile)
         assert (found.state, found.advice) == (state, advice)
         assert advice or "12.0 s after its time; held back for 30 s, which is enough" in found.found
 

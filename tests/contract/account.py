@@ -14,14 +14,13 @@ from typing import Any, Protocol
 
 from app.domain.position import Position
 from app.domain.query import Query
-from app.domain.times import parse_vendor_ticks
+from app.domain.times import DAY, parse_vendor_ticks
 from app.providers.base import CallBudget, CommonSettings, Provider, ReadRequest, Record, Source
 from app.providers.http.network import Network
 from app.providers.registry import find_providers, provider_paths
 from sandbox.serving import serve
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-DAY = 86_400_000_000
 NETWORK = Network({})  #: shared, because reading the system's certificates takes half a second
 
 

@@ -5,12 +5,11 @@ from collections.abc import AsyncIterator, Iterator, Mapping
 
 import pytest
 
-from app.domain.times import format_micros
+from app.domain.times import DAY, format_micros
 from app.feed.service import Feed
 from tests.filters.facts import Fact, facts, rows
-from tests.worlds import SubnotoOptions, TaktikalOptions, World, micros, served_world, walk
+from tests.worlds import SubnotoOptions, TaktikalOptions, World, served_world, walk
 
-DAY = 86_400_000_000
 Given = Mapping[str, str | list[str]]
 UNKNOWN_UUID = "99999999-9999-4999-8999-999999999999"
 
@@ -41,7 +40,7 @@ async def check(one: World, known: list[Fact], given: Given, *, some: bool = Tru
     """The walk down equals the truth, the walk up is its reverse, and no call was refused. `some`: whether there are
     such events."""
     feed = one.gateway(TAKTIKAL_DATE_RANGE_MODE="activity", TAKTIKAL_LOG_MODE="trimmed")  # found out elsewhere
-    now = micros(one.clock())
+    now = one.now
     window = {"since": format_micros(now - 45 * DAY), **given}
     expected = rows(known, now - 45 * DAY, now, lambda fact: fact.matches(given))
     assert bool(expected) == some, "the example shows nothing"

@@ -24,7 +24,7 @@ from sandbox.taktikal import EmulatorOptions
 from sandbox.taktikal.records import Process
 from tests.filters.conftest import DAY, UNKNOWN_UUID, Given, check
 from tests.filters.facts import Fact, rows
-from tests.worlds import ANYONE, SubnotoOptions, World, ask, micros, walk, world
+from tests.worlds import ANYONE, SubnotoOptions, World, ask, walk, world
 
 NO_PII = Caller("no-pii", frozenset({"events:read"}))
 #: The gateway's own judgement: patterns and provider types in this very spelling, recipients by nothing but id and
@@ -90,7 +90,7 @@ async def test_owners_are_persons_whatever_the_pages(
     mixed: World, known: list[Fact], limit: int, caller: Caller
 ) -> None:
     """Found here: of a trimmed log, the owner was known only where the window of a call held the `Created` entry."""
-    now = micros(mixed.clock())
+    now = mixed.now
     owner = next(fact.owner for fact in reversed(known) if fact.owner)
     expected = rows(known, now - 5 * DAY, now, lambda fact: fact.concerns(owner))
     feed = mixed.gateway(TAKTIKAL_DATE_RANGE_MODE="activity", TAKTIKAL_LOG_MODE="trimmed")

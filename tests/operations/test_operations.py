@@ -17,7 +17,7 @@ from app.feed.model import FeedSettings
 from app.feed.service import Feed
 from sandbox.subnoto import EmulatorOptions
 from tests.process import COMMAND, environment, serving
-from tests.worlds import SECRET, World, ask, micros, walk, world
+from tests.worlds import SECRET, World, ask, walk, world
 
 ROOT = Path(__file__).parents[2]
 OPERATIONS = (ROOT / "docs" / "operations.md").read_text()
@@ -31,7 +31,7 @@ def replica(one: World, value: str) -> Feed:
     """A replica with this GATEWAY_CURSOR_SECRET."""
     feed = one.gateway()
     secrets = Settings(cursor_secret=value).cursor_secrets
-    found = Feed(list(feed.sources.values()), FeedSettings(secrets, clock=lambda: micros(one.clock())))
+    found = Feed(list(feed.sources.values()), FeedSettings(secrets, clock=lambda: one.now))
     one.feeds.append(found)
     return found
 

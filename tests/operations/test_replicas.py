@@ -14,7 +14,7 @@ from tests.logged import lines, logged
 from tests.operations.replicas import get_all, processes, replicas, settled
 from tests.valkey import IMPATIENT, Valkey, serving_valkey
 from tests.waiting import until
-from tests.worlds import SubnotoOptions, TaktikalOptions, World, micros, served_world, window
+from tests.worlds import SubnotoOptions, TaktikalOptions, World, served_world, window
 
 DAY = 86_400_000_000
 
@@ -243,7 +243,7 @@ async def test_workers_whose_secret_was_made_for_them_are_replicas_too(
             if answer.json()["page"]["next_cursor"] is None:
                 break
             asked = {"cursor": answer.json()["page"]["next_cursor"]}
-    since = micros(world.clock()) - 30 * DAY
+    since = world.now - 30 * DAY
     assert len(ids) == len(set(ids)) == sum(row[0] >= since for row in world.truth())
     assert running.code == 0
     assert "Traceback" not in running.errors.read_text()

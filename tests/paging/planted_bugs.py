@@ -1,9 +1,9 @@
-"""Plants one bug at a time, and shows that a property notices each.
+"""Plant one bug at a time, and run the test that detects it.
 
     .venv/bin/python -m tests.paging.planted_bugs            # all
     .venv/bin/python -m tests.paging.planted_bugs until      # those whose name contains a word
 
-Exits with 1 where a bug lived."""
+Exits with 1 if a bug is not detected."""
 
 import importlib
 import os
@@ -20,15 +20,15 @@ from typing import Any
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PLUGINS = ("anyio.pytest_plugin", "_hypothesis_pytestplugin", "pytest_timeout")  #: the others take seconds to import
-#: What takes long to import, once for all bugs.
+PLUGINS = ("anyio.pytest_plugin", "_hypothesis_pytestplugin", "pytest_timeout")  #: others take seconds to import
+#: Libraries that take long to import: once for all bugs.
 LIBRARIES = ("aiohttp", "cryptography.fernet", "fastapi", "hypothesis.stateful", "httpx", "msgspec",
              "prometheus_client", "redis.asyncio", "stamina", "uvicorn")  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Bug:
-    """`old` stands exactly once in `file`; `new` is the bug. `test` has to notice it."""
+    """`old` occurs once in `file`; `new` replaces it. `test` detects the bug."""
 
     name: str
     file: str
@@ -98,14 +98,14 @@ BUGS = (
         "tests/properties/test_windows.py::test_windows_join_without_gap_or_overlap",
     ),
     Bug(
-        "a window leaves its last microsecond to nobody",
+        "a window excludes its last microsecond",
         "app/providers/taktikal/reader.py",
         "records_of(self._source, process, window.start, window.end, self._latest)",
         "records_of(self._source, process, window.start, window.end - (window.width > 1), self._latest)",
         "tests/properties/test_readers.py::test_taktikal_gives_every_record_once_in_order",
     ),
     Bug(
-        "the skew is forgotten when rows are handed out",
+        "rows are returned without regard to the skew",
         "app/paging/position_reader.py",
         "        return min(self._stop, self._held.peak - self.skew)",
         "        return min(self._stop, self._held.peak)",
@@ -119,53 +119,53 @@ BUGS = (
         "tests/properties/test_moving_logs.py::test_a_log_that_moves_all_the_time_is_read",
     ),
     Bug(
-        "a page that repeats rows of the one behind it is taken for new",
+        "a page that repeats rows of the next page is accepted",
         "app/paging/steadiness.py",
         "    if any(last.same_as(other) for other in behind.get(page.times[-1], ())):",
         "    if not behind:",
-        "tests/paging/test_chain.py::test_a_page_that_repeats_rows_of_the_one_behind_it_asks_for_a_proof",
+        "tests/paging/test_chain.py::test_a_page_that_repeats_rows_of_the_next_page_must_be_confirmed",
     ),
     Bug(
-        "one wrong time proves that nothing wanted lies behind it",
+        "one wrong time proves the end of the window",
         "app/paging/position_log.py",
         "SUPPORT = 3",
         "SUPPORT = 0",
         "tests/properties/test_moving_logs.py::test_a_wrong_time_at_the_edge_of_a_page_hides_no_other",
     ),
     Bug(
-        "a page ends at a stopped stream although another was not read as far",
+        "a page ends at a stopped stream before another was read as far",
         "app/paging/merge.py",
         "                waiting = self._waiting()\n                self.has_more = not waiting\n",
         "                waiting = []\n                self.has_more = True\n",
         "tests/properties/test_merge.py::test_three_busy_streams_that_stop_here_and_there",
     ),
     Bug(
-        "an event is shown before a slower stream was heard",
+        "an event is returned before a slower stream was read",
         "app/paging/merge.py",
         "        edge = (stream.complete_until,)\n        return not (key < edge if self._ascending else key > edge)",
         "        return False",
         "tests/properties/test_merge.py::test_one_page_has_what_comes_first",
     ),
     Bug(
-        "a run of one stream's events passes another's",
+        "a run of one stream's events is returned before earlier events of another",
         "app/paging/merge.py",
         "while buffer and len(run) < most and (edge is None or self._is_beyond(edge, buffer[0].key)):",
         "while buffer and len(run) < most:",
         "tests/properties/test_merge.py::test_one_page_has_what_comes_first",
     ),
     Bug(
-        "what was shown beyond a falling watermark stays",
+        "events beyond a falling watermark stay on the page",
         "app/paging/merge.py",
         "        if count := len(list(beyond)):",
         "        if count := 0:",
         "tests/properties/test_merge.py::test_a_ceiling_holds_back_what_is_not_settled",
     ),
     Bug(
-        "a part that was refused moves on with the others",
+        "the position of a refused stream advances with the others",
         "app/paging/merge.py",
         "if stream.failed or stream.refused else boundary",
         "if stream.failed else boundary",
-        "tests/paging/test_faults_partial.py::test_a_right_that_is_granted_in_mid_walk_brings_everything_from_then_on",
+        "tests/paging/test_faults_partial.py::test_a_permission_granted_during_a_walk_adds_all_later_events",
     ),
     Bug(
         "cursors are opened in any spelling",
@@ -178,7 +178,7 @@ BUGS = (
 
 
 class Plant(SourceFileLoader):
-    """Loads a module of which one line is another. It is compiled anew each time."""
+    """Load a module with the bug, without the cache of compiled modules."""
 
     def __init__(self, name: str, bug: Bug) -> None:
         super().__init__(name, str(ROOT / bug.file))
@@ -199,9 +199,9 @@ class Finder(MetaPathFinder):
         return spec_from_loader(fullname, Plant(fullname, self.bug)) if fullname == self.name else None
 
 
-def is_noticed(bug: Bug) -> bool:
-    """Run the bug's test in a child process with the bug planted. Raises RuntimeError if it does not run. The child
-    has the libraries of this process, which must not have imported `app` yet."""
+def is_detected(bug: Bug) -> bool:
+    """Run the bug's test in a child process with the bug planted. Raise RuntimeError if it does not run. The child
+    inherits the libraries of this process, which must not have imported `app` yet."""
     if "app" in sys.modules:
         raise RuntimeError("app is imported already, without the bug")
     with tempfile.TemporaryFile() as output:
@@ -226,14 +226,14 @@ def main(words: list[str]) -> int:
     for library in LIBRARIES:
         importlib.import_module(library)
     chosen = [bug for bug in BUGS if all(word in bug.name for word in words)]
-    lived = 0
+    missed = 0
     for bug in chosen:
         before = os.times()
-        lived += not (noticed := is_noticed(bug))
-        spent = os.times().children_user - before.children_user
-        print(f"{'noticed' if noticed else 'NOT NOTICED'} in {spent:.1f} s: {bug.name}", flush=True)
-    print(f"{len(chosen) - lived} of {len(chosen)} bugs noticed")
-    return 1 if lived or not chosen else 0
+        missed += not (detected := is_detected(bug))
+        seconds = os.times().children_user - before.children_user
+        print(f"{'detected' if detected else 'NOT DETECTED'} in {seconds:.1f} s: {bug.name}", flush=True)
+    print(f"{len(chosen) - missed} of {len(chosen)} bugs detected")
+    return 1 if missed or not chosen else 0
 
 
 if __name__ == "__main__":

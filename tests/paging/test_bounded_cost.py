@@ -1,4 +1,4 @@
-"""What a page costs at the providers, counted by the emulators: calls, records, overlap."""
+"""The cost of a page at the providers, counted by the emulators: calls, records, concurrency."""
 
 from datetime import UTC, datetime, timedelta
 from math import ceil
@@ -6,20 +6,18 @@ from pathlib import Path
 
 import pytest
 
-from app.domain.times import format_micros
+from app.domain.times import DAY, format_micros
 from app.feed.service import Feed
 from benchmarks.calls import accounts, row
-from sandbox.serving import serve
 from sandbox.subnoto import Emulator as SubnotoEmulator
 from sandbox.subnoto import Record
-from tests.worlds import Clock, SubnotoOptions, TaktikalOptions, World, ask, micros, walk, world
+from tests.worlds import Clock, SubnotoOptions, TaktikalOptions, ask, walk, window, world
 
-DAY = 86_400_000_000
 ACCOUNTS = tuple(accounts(1))
 
 
 def smooth(clock: Clock, count: int, days: int) -> SubnotoEmulator:
-    """`count` envelope records, spread evenly over `days`."""
+    """Return an emulator with `count` envelope records, spread evenly over `days`."""
     begin = int((clock() - timedelta(days=days)).timestamp() * 1000)
     step = days * 86_400_000 / count
     author = {"id": 7, "uuid": "00000000-0000-4000-8000-000000000007", "email": "a@example.com", "name": "A"}
@@ -35,37 +33,29 @@ def smooth(clock: Clock, count: int, days: int) -> SubnotoEmulator:
 
 
 @pytest.mark.parametrize("order", ["desc", "asc"])
-async def test_a_window_in_a_smooth_history_is_found_in_a_handful_of_calls(order: str) -> None:
+async def test_a_window_in_a_smooth_history_is_found_in_few_calls(order: str) -> None:
     clock = Clock()
-    emulator = smooth(clock, 50_000, 120)
-    with serve(emulator.app) as url:
-        one = World(clock, None, emulator, emulator.env(url))
+    async with world(subnoto=smooth(clock, 50_000, 120), clock=clock) as one:
         feed = one.gateway()
         for back in (3, 77, 110):
-            now = micros(clock())
-            window = {
-                "since": format_micros(now - (back + 5) * DAY), "until": format_micros(now - back * DAY),
-                "order": order, "category": "envelope",
-            }  # fmt: skip
             one.reset_calls()
-            page = await ask(feed, **window)
+            page = await ask(feed, **window(one, back + 5, 5), order=order, category="envelope")
             assert len(page.records) == 100
-            # Ascending, the page that shows whether the log moved is read once more at the end. A process that starts
-            # also reads behind the log's last page, because that is full.
+            # An ascending page reads one page again at the end, to see whether the log moved. A new process also
+            # reads behind the log's last page, because that is full.
             assert one.calls() <= (6 if order == "desc" else 7) + (back == 3)
             for limit in (100, 50, 1000):
                 one.reset_calls()
                 page = await ask(feed, cursor=page.next_cursor, limit=limit)
                 assert len(page.records) == limit
                 assert one.calls() <= ceil(limit / 50) + 2
-        await feed.aclose()
 
 
-async def test_a_first_page_costs_less_where_others_were_asked_for() -> None:
-    """Where times stand in the log, and how its two categories share a page, is known roughly from other pages."""
+async def test_a_first_page_costs_less_after_other_pages_of_the_log() -> None:
+    """Other pages show roughly which positions have which times, and how the two categories share a page."""
     async with world(subnoto=SubnotoOptions(events=20_000)) as one:
-        since = format_micros(micros(one.clock()) - 60 * DAY)
-        ends = [format_micros(micros(one.clock()) - days * DAY) for days in (9, 21, 33, 45)]
+        since = format_micros(one.now - 60 * DAY)
+        ends = [format_micros(one.now - days * DAY) for days in (9, 21, 33, 45)]
 
         async def cost(feed: Feed, until: str, limit: int) -> int:
             one.reset_calls()
@@ -82,10 +72,10 @@ async def test_a_first_page_costs_less_where_others_were_asked_for() -> None:
 
 
 @pytest.mark.parametrize("limit", [10, 100, 1000])
-async def test_a_follower_to_whom_nothing_happens_costs_a_call_a_stream(limit: int) -> None:
+async def test_a_follower_without_new_events_costs_one_call_a_stream(limit: int) -> None:
     async with world(subnoto=SubnotoOptions(events=20_000), taktikal=TaktikalOptions(events=2_000)) as one:
         feed = one.gateway()
-        since = format_micros(micros(one.clock()) - DAY // 24)
+        since = format_micros(one.now - DAY // 24)
         page = await ask(feed, follow="true", order="asc", since=since, limit=1000)
         for _ in range(5):
             one.clock.advance(seconds=1)
@@ -95,26 +85,22 @@ async def test_a_follower_to_whom_nothing_happens_costs_a_call_a_stream(limit: i
             assert (one.subnoto.calls.total, one.taktikal.calls.total) == (2, 1)
 
 
-async def test_the_calls_of_a_large_page_overlap() -> None:
+async def test_the_calls_of_a_large_page_are_concurrent() -> None:
     clock = Clock()
-    emulator = smooth(clock, 20_000, 60)
-    emulator.latency = 0.05
-    with serve(emulator.app) as url:
-        one = World(clock, None, emulator, emulator.env(url))
-        feed = one.gateway()
-        page = await ask(feed, category="envelope", limit=1000)
+    async with world(subnoto=smooth(clock, 20_000, 60), clock=clock) as one:
+        one.subnoto.latency = 0.05
+        page = await ask(one.gateway(), category="envelope", limit=1000)
         assert len(page.records) == 1000
-        assert emulator.calls.most_in_flight >= 20
-        await feed.aclose()
+        assert one.subnoto.calls.most_in_flight >= 20
 
 
-async def test_taktikal_loads_about_what_a_page_needs() -> None:
+async def test_taktikal_loads_few_processes_beyond_those_of_a_page() -> None:
     clock = Clock(datetime(2026, 5, 20, 15, tzinfo=UTC))
     async with world(taktikal=TaktikalOptions(events=11_000, days=20), clock=clock) as one:
         processes, _ = one.taktikal.history.size()
         assert 850 < processes < 1100
         feed = one.gateway()
-        since = format_micros(micros(clock()) - 20 * DAY)
+        since = format_micros(one.now - 20 * DAY)
         page = await ask(feed, since=since, limit=100)
         assert len(page.records) == 100
         assert one.taktikal.calls.records <= 200  # 50 of them for the calibration
@@ -132,7 +118,7 @@ DOCUMENTED = Path("docs/performance.md").read_text(encoding="utf-8").splitlines(
 
 @pytest.mark.parametrize("size", [1_000, 10_000])
 @pytest.mark.parametrize("account", ACCOUNTS)
-async def test_the_documented_figures_are_those_of_this_code(account: str, size: int) -> None:
+async def test_the_documented_numbers_of_calls_are_current(account: str, size: int) -> None:
     assert await row(account, size) in DOCUMENTED, "run `make bench-calls`"
 
 

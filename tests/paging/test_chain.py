@@ -1,4 +1,4 @@
-"""Chains of pages over logs that lose their oldest rows, or any, between two calls."""
+"""`Chain` over logs from which rows are removed between two calls."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ SIZE = 10
     st.sampled_from([5, 25, 200, 300]),
     st.booleans(),
 )
-@example(96, 0, 0, 25, 300, False)  # a jump over the first page, which a later page repeats
+@example(96, 0, 0, 25, 300, False)  # a shift by more than the first page, which a later page repeats
 @example(26, 0.05, 0, 1, 200, False)  # an equal row before the chain's first, and a removal
-@example(94, 0, 0, 200, 200, False)  # a jump over it, and the log ends before it
-def test_a_chain_is_a_stretch_of_the_log_or_an_error(
+@example(94, 0, 0, 200, 200, False)  # a shift by more than the chain, and the log ends before it
+def test_a_chain_is_a_contiguous_part_of_the_log_or_an_error(
     seed: int, twins: float, growth: int, most: int, count: int, anywhere: bool
 ) -> None:
-    """A row may equal the one before it (`twins`: how often). Up to `most` rows may be removed before each call, the
+    """`twins`: the probability that a row equals the previous one. Before each call up to `most` rows are removed, the
     oldest ones or `anywhere`."""
     rng = random.Random(seed)
     rows: list[Row] = []
@@ -78,19 +78,19 @@ def test_a_chain_is_a_stretch_of_the_log_or_an_error(
 
 
 @pytest.mark.parametrize("behind", [[1, 3, 3, 1, 3, 1, 2, 1, 3, 2], [1, 3, 2, 1, 4, 5, 6, 7, 8, 9]])
-def test_a_page_whose_last_rows_equal_those_of_several_places_is_not_joined(behind: list[int]) -> None:
-    """Else the rows before and between the equal ones would count as removed."""
+def test_a_page_whose_last_rows_occur_at_several_positions_is_not_joined(behind: list[int]) -> None:
+    """Otherwise the rows before and between the equal ones would count as removed."""
     chain: Chain[Row] = Chain(SIZE, 1, 2)
     chain.add(Response(2, [Row(number, number) for number in behind], 20))
     with pytest.raises(LogMoved):
         chain.add(Response(1, [Row(number, number) for number in (11, 12, 13, 14, 15, 16, 17, 3, 2, 1)], 20))
 
 
-def test_a_page_that_repeats_rows_of_the_one_behind_it_asks_for_a_proof() -> None:
-    """The page behind is read first. If a row was removed in between, this page repeats one of its rows."""
+def test_a_page_that_repeats_rows_of_the_next_page_must_be_confirmed() -> None:
+    """The next page is read first. If a row is removed in between, this page repeats one of its rows."""
     behind = [Row(number, number) for number in (4, 5, 6)]
-    for page, doubted in (([1, 2, 3], None), ([2, 3, 4], 2)):
+    for page, unconfirmed in (([1, 2, 3], None), ([2, 3, 4], 2)):
         steadiness = Steadiness[Row](None)
         steadiness.add([Response(2, behind, 6)])
         steadiness.add([Response(1, [Row(number, number) for number in page], 6)])
-        assert steadiness.page_to_confirm(1, 2) == doubted
+        assert steadiness.page_to_confirm(1, 2) == unconfirmed

@@ -1,4 +1,4 @@
-"""Cursors as contract section 5 words them: what may change between pages, what may not, and what is refused."""
+"""Cursors of contract section 5: parameters that may change between pages, that may not, and refused cursors."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -6,14 +6,12 @@ from typing import Any
 import pytest
 
 from app.domain.errors import CursorMismatch, InvalidCursor
-from app.domain.times import format_micros
+from app.domain.times import DAY, format_micros
 from app.feed.model import FeedSettings
 from app.feed.service import Feed
 from sandbox.subnoto import EmulatorOptions as SubnotoOptions
 from sandbox.taktikal import EmulatorOptions as TaktikalOptions
-from tests.worlds import SECRET, World, any_limit, ask, micros, served_world, walk, world
-
-DAY = 86_400_000_000
+from tests.worlds import SECRET, World, any_limit, ask, served_world, walk, world
 
 
 @pytest.fixture(scope="module")
@@ -37,19 +35,19 @@ FULL: dict[str, Any] = {
 }  # fmt: skip
 
 
-async def test_filters_may_be_left_out_or_repeated(one: World, feed: Feed) -> None:
+async def test_filters_may_be_omitted_or_repeated(feed: Feed) -> None:
     first = await ask(feed, limit=5, **FULL)
     bare = await ask(feed, cursor=first.next_cursor)
     again = await ask(feed, cursor=first.next_cursor, **FULL)
-    # The same, written in another way: order of values, doubles, an offset, another number of digits.
-    other = FULL | {
+    # Equal filters: another order of values, repeated values, an offset, another number of digits.
+    equal = FULL | {
         "since": "2026-05-01T02:00:00.000000+02:00",
         "source": ["subnoto", "taktikal", "subnoto"],
         "type": ["envelope.*", "recipient.*"],
     }
-    differently = await ask(feed, cursor=first.next_cursor, **other)
-    assert bare.next_cursor == again.next_cursor == differently.next_cursor
-    assert [r.key for r in bare.records] == [r.key for r in again.records] == [r.key for r in differently.records]
+    respelled = await ask(feed, cursor=first.next_cursor, **equal)
+    assert bare.next_cursor == again.next_cursor == respelled.next_cursor
+    assert [r.key for r in bare.records] == [r.key for r in again.records] == [r.key for r in respelled.records]
     assert [r.key for r in bare.records] > [r.key for r in first.records]
 
 
@@ -68,11 +66,11 @@ async def test_a_filter_that_differs_is_named(feed: Feed, change: dict[str, Any]
     first = await ask(feed, limit=5, **FULL)
     with pytest.raises(CursorMismatch) as error:
         await ask(feed, cursor=first.next_cursor, **{"since": FULL["since"]} | change)
-    assert sorted(name for name, _ in error.value.errors) == sorted(change), "all, and what agrees is not"
+    assert sorted(name for name, _ in error.value.errors) == sorted(change), "not exactly the changed filters are named"
     assert error.value.code == "cursor_mismatch"
 
 
-async def test_limit_include_and_partial_may_change_and_otherwise_stay(feed: Feed) -> None:
+async def test_limit_include_and_partial_may_change_and_default_to_the_cursors(feed: Feed) -> None:
     first = await ask(feed, limit=5, include=["raw"], partial=True)
     assert first.include == {"raw"}
     second = await ask(feed, cursor=first.next_cursor)
@@ -83,9 +81,9 @@ async def test_limit_include_and_partial_may_change_and_otherwise_stay(feed: Fee
     assert keys == sorted(set(keys), reverse=True)
 
 
-async def test_a_cursor_of_a_source_that_is_gone_says_start_over(one: World, feed: Feed) -> None:
+async def test_a_cursor_with_a_removed_source_is_invalid(one: World, feed: Feed) -> None:
     cursor = (await ask(feed, limit=5)).next_cursor
-    smaller = Feed([feed.sources["subnoto"]], FeedSettings((SECRET,), clock=lambda: micros(one.clock())))
+    smaller = Feed([feed.sources["subnoto"]], FeedSettings((SECRET,), clock=lambda: one.now))
     with pytest.raises(InvalidCursor, match="start over"):
         await ask(smaller, cursor=cursor)
 
@@ -93,14 +91,14 @@ async def test_a_cursor_of_a_source_that_is_gone_says_start_over(one: World, fee
 async def test_until_is_pinned_by_the_first_page() -> None:
     async with world(subnoto=SubnotoOptions(events=500), taktikal=TaktikalOptions(events=300)) as two:
         feed = two.gateway()
-        begun = micros(two.clock())
+        begun = two.now
         found = await walk(feed, limits=40, between=lambda: two.clock.advance(hours=5))
         assert {page.window.until for page in found.pages} == {begun}
         assert {page.window.since for page in found.pages} == {begun - 30 * DAY}
         assert max(row[0] for row in found.rows) < begun
 
 
-async def test_cursors_are_short_with_fifty_envelopes_and_without(one: World, feed: Feed) -> None:
+async def test_cursors_are_short_with_fifty_envelopes_and_without(feed: Feed) -> None:
     everything = await walk(feed, limits=1000, since="2026-03-01")
     envelopes = sorted({row[3] for row in everything.rows if row[3]})[:50]
     found = await walk(feed, limits=60, since="2026-03-01", envelope_id=envelopes)
@@ -111,16 +109,16 @@ async def test_cursors_are_short_with_fifty_envelopes_and_without(one: World, fe
         assert 0 < max(len(page.next_cursor or "") for page in plain.pages) <= 400
 
 
-async def test_a_position_is_a_hint_and_found_anew_when_the_history_moved() -> None:
-    """Retention deletes the oldest records between pages: what was there and still is comes once, in order."""
+async def test_a_position_is_searched_again_after_retention_shifted_the_log() -> None:
+    """The oldest records are deleted between pages. Those that remain are returned once, in order."""
     for order in ("asc", "desc"):
         async with world(
             subnoto=SubnotoOptions(events=1200, tie_burst=4, twins=0.02), taktikal=TaktikalOptions(events=500)
         ) as two:
-            since = micros(two.clock()) - 50 * DAY
-            before = [row for row in two.truth() if since <= row[0] < micros(two.clock())]
+            since = two.now - 50 * DAY
+            before = two.truth(since, two.now)
 
-            def forget(two: World = two) -> None:
+            def delete(two: World = two) -> None:
                 two.subnoto.history.delete_oldest(23)
                 two.subnoto.history.delete_oldest(1, "team")
                 two.taktikal.history.delete_oldest(2)
@@ -128,12 +126,10 @@ async def test_a_position_is_a_hint_and_found_anew_when_the_history_moved() -> N
 
             replicas = [two.gateway(), two.gateway()]
             found = await walk(
-                replicas, limits=any_limit(4, 7, 50, 60), between=forget, order=order, since=format_micros(since)
+                replicas, limits=any_limit(4, 7, 50, 60), between=delete, order=order, since=format_micros(since)
             )
-            left = set(two.truth())
-            got = found.rows
+            got, times = set(found.rows), [row[0] for row in found.rows]
             assert len(set(found.ids)) == len(found.ids)
-            assert [row[0] for row in got] == sorted((row[0] for row in got), reverse=order == "desc")
-            assert set(got) <= set(before)
-            assert {row for row in before if row in left} <= set(got)
-            assert len(got) < len(before), "nothing was forgotten"
+            assert times == sorted(times, reverse=order == "desc")
+            assert set(before) & set(two.truth()) <= got <= set(before)
+            assert len(found.rows) < len(before), "no record was deleted"

@@ -1,5 +1,5 @@
-"""`GET /events/{event_id}` finds no other event, and none by a changed id. `test_exactly_once` finds all.
-Twins, records equal in every field, stay two events with the same two ids in every query."""
+"""`GET /events/{event_id}` rejects changed ids (`test_exactly_once` finds all events). Twins, records equal in every
+field, are two events with the same two ids in every query."""
 
 from collections import Counter
 from dataclasses import replace
@@ -9,16 +9,14 @@ import pytest
 
 from app.domain.caller import SCOPES, Caller
 from app.domain.errors import NotFound
-from app.domain.times import format_micros
+from app.domain.times import DAY, format_micros
 from app.paging.event_id import decode_event_id, encode_event_id
 from sandbox.subnoto import Record
 from tests.paging.test_exactly_once import in_log_order
-from tests.worlds import ANYONE, SubnotoOptions, TaktikalOptions, describe, micros, walk, world
-
-DAY = 86_400_000_000
+from tests.worlds import ANYONE, SubnotoOptions, TaktikalOptions, describe, walk, world
 
 
-async def test_an_id_that_is_none_or_of_nothing_is_not_found() -> None:
+async def test_changed_and_malformed_ids_are_not_found() -> None:
     async with world(taktikal=TaktikalOptions(events=50), subnoto=SubnotoOptions(events=50)) as one:
         feed = one.gateway()
         found = await walk(feed, limits=1000)
@@ -43,8 +41,8 @@ async def test_an_id_that_is_none_or_of_nothing_is_not_found() -> None:
         assert one.refused() == []
 
 
-async def test_records_whose_envelope_is_no_uuid_are_found_too() -> None:
-    """The vendor's documents know only UUIDs; what it sends in their place is an event all the same."""
+async def test_records_whose_envelope_is_not_a_uuid_are_found() -> None:
+    """The vendor documents only UUIDs."""
     async with world(subnoto=SubnotoOptions(events=20)) as one:
         moment = int(one.clock().timestamp() * 1000) - 1000
         odd = Record("envelope", "ENVELOPE_SENT", moment, {}, envelope_uuid="env-1", workspace_uuid="w-1")
@@ -65,14 +63,14 @@ SHAPES: list[dict[str, Any]] = [
 
 
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
-async def test_twins_are_two_events_everywhere(shape: dict[str, Any]) -> None:
+async def test_twins_are_two_events_in_every_query(shape: dict[str, Any]) -> None:
     async with world(
         taktikal=TaktikalOptions(events=200, twins=0.3, created_precision="milliseconds", **shape),
         subnoto=SubnotoOptions(events=200, twins=0.3, unit="seconds", ties="shuffled"),
     ) as one:
         feed = one.gateway()
-        now = micros(one.clock())
-        truth = [row for row in one.truth() if now - 25 * DAY <= row[0] < now]
+        now = one.now
+        truth = one.truth(now - 25 * DAY, now)
         assert max(Counter(truth).values()) >= 2
         window = {"since": format_micros(now - 25 * DAY)}
         by_one = await walk(feed, limits=1, **window, source="subnoto")
@@ -81,22 +79,21 @@ async def test_twins_are_two_events_everywhere(shape: dict[str, Any]) -> None:
         assert len(set(everything.ids)) == len(truth)
         assert by_one.ids == [i for i, row in zip(everything.ids, everything.rows, strict=True) if row[1] == "subnoto"]
 
-        of = dict(zip(everything.ids, everything.rows, strict=True))
+        row_of = dict(zip(everything.ids, everything.rows, strict=True))
         twice = [row for row, count in Counter(truth).items() if count > 1]
         for row in (*[r for r in twice if r[1] == "subnoto"][:4], *[r for r in twice if r[1] == "taktikal"][:4]):
-            ids = {i for i, other in of.items() if other == row}
-            # Alone in its microsecond, in its envelope, under its own type: the same ids.
-            narrow: list[dict[str, Any]] = [
+            ids = {i for i, other in row_of.items() if other == row}
+            queries: list[dict[str, Any]] = [
                 {"since": format_micros(row[0]), "until": format_micros(row[0] + 1)},
                 {**window, "provider_type": row[4]},
                 {**window, "source": row[1], "order": "asc"},
             ]
             if row[3]:
-                narrow.append({"envelope_id": row[3]})
-            for given in narrow:
-                found = await walk(feed, limits=700, **given)
+                queries.append({"envelope_id": row[3]})
+            for query in queries:
+                found = await walk(feed, limits=700, **query)
                 same = {i for i, other in zip(found.ids, found.rows, strict=True) if other == row}
-                assert same == ids, given
+                assert same == ids, query
             for event_id in ids:
                 record = await feed.event(event_id, ANYONE)
                 assert record.event().id == event_id

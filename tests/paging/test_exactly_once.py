@@ -1,4 +1,4 @@
-"""Every event exactly once, in order, whatever the answers to the vendors' unknowns are."""
+"""Each event exactly once, in order, under every answer to the questions that the vendors' documents leave open."""
 
 import itertools
 import json
@@ -8,15 +8,14 @@ from typing import Any
 
 import pytest
 
-from app.domain.times import format_micros
+from app.domain.times import DAY, format_micros
 from sandbox.subnoto import EmulatorOptions as SubnotoOptions
 from sandbox.taktikal import EmulatorOptions as TaktikalOptions
 from tests.api.conftest import opened
 from tests.api.gateways import app_over
-from tests.worlds import ANYONE, SECRET, World, any_limit, ask, describe, micros, served_world, walk, world
+from tests.worlds import ANYONE, SECRET, World, any_limit, ask, describe, served_world, walk, world
 
-DAY = 86_400_000_000
-FUZZ = "FUZZ_EXAMPLES" in os.environ  #: whether there is time for each with each, on histories twice as long
+FUZZ = "FUZZ_EXAMPLES" in os.environ  #: all combinations, on histories twice as long
 TWICE = 2 if FUZZ else 1
 
 TAKTIKAL: dict[str, dict[str, Any]] = {
@@ -96,27 +95,28 @@ SUBNOTO: dict[str, dict[str, Any]] = {
     "totals-capped-repeats": {"total_cap": 400, "totals": "totalCount", "beyond_the_end": "last"},
 }
 
-#: Logs that move while they are read, or hold a wrong time.
+#: Logs that change while they are read, or contain a wrong time.
 UNSTEADY: dict[str, dict[str, Any]] = {
     "ahead": {"wrong_time": "ahead"}, "future": {"wrong_time": "future", "wrong_time_at": 400},
     "epoch": {"wrong_time": "epoch", "wrong_time_at": 400}, "old": {"wrong_time": "old", "wrong_time_at": -1},
-    # Rows put at the end in one instant are equal: pages of nothing else have no order.
+    # Rows appended at one time are equal: pages of such rows only have no order.
     "ring": {"removed_every": 7, "removed": 2, "ring": True}, "deletions": {"removed_every": 9, "removed": 17},
     "one-large-deletion": {"removed_every": 12, "removed": 200, "ring": True},
 }  # fmt: skip
 
 
 def in_log_order(rows: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
-    """Rows of one microsecond and process that have no ids, which stand next to each other, by their status."""
+    """Sort the rows of one microsecond and process that have no ids, which are adjacent, by their status."""
     groups = itertools.groupby(rows, key=lambda row: (row[:4], row[5]))
     return [row for (_, number), group in groups for row in (sorted(group) if number is None else group)]
 
 
 async def check(one: World, *, grow: Any = None) -> None:
-    """Walks up, down, on two replicas in turn, with changing limits, cut behind any event, while the history grows."""
-    now = micros(one.clock())
+    """Walk in both orders on two alternating replicas, with random limits and truncated pages, while `grow` is called
+    between pages; then read single events and filtered pages."""
+    now = one.now
     since, until = now - 30 * DAY - 12_345, now
-    truth = [row for row in one.truth() if since <= row[0] < until]
+    truth = one.truth(since, until)
     window = {"since": format_micros(since), "until": format_micros(until)}
     replicas = [one.gateway(), one.gateway()]
     down = await walk(replicas, limits=any_limit(1), between=grow, **window)
@@ -128,7 +128,7 @@ async def check(one: World, *, grow: Any = None) -> None:
     assert up.ids == down.ids[::-1]
     rng, other = random.Random(3), one.gateway(secret=SECRET[::-1])
     for record in rng.sample(down.records, min(12, len(down.records))):
-        # Another replica with another secret: nothing of the walk is left to help. The envelope shows the present.
+        # Another replica with another secret has no state of the walk. (The envelope is as of now.)
         found = await other.event(record.event().id, ANYONE)
         assert (found.event().id, describe(found)) == (record.event().id, describe(record))
     narrow = await walk(replicas, limits=300, cuts=cuts, type=["recipient.*", "envelope.completed"], **window)
@@ -139,14 +139,14 @@ async def check(one: World, *, grow: Any = None) -> None:
 
 
 @pytest.mark.parametrize("options", TAKTIKAL.values(), ids=TAKTIKAL.keys())
-async def test_taktikal_whatever_the_unknowns(options: dict[str, Any]) -> None:
+async def test_each_event_of_taktikal_exactly_once(options: dict[str, Any]) -> None:
     settings = {"events": 250 * TWICE, "twins": 0.03, "tie_burst": 3, **options}
     async with world(taktikal=TaktikalOptions(**settings)) as one:
         await check(one, grow=lambda: one.clock.advance(minutes=3))
 
 
 @pytest.mark.parametrize("options", SUBNOTO.values(), ids=SUBNOTO.keys())
-async def test_subnoto_whatever_the_unknowns(options: dict[str, Any]) -> None:
+async def test_each_event_of_subnoto_exactly_once(options: dict[str, Any]) -> None:
     settings = {"events": 600 * TWICE, "twins": 0.03, "tie_burst": 5, **options}
     async with world(subnoto=SubnotoOptions(**settings)) as one:
         await check(one, grow=lambda: one.clock.advance(minutes=3))
@@ -154,10 +154,10 @@ async def test_subnoto_whatever_the_unknowns(options: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("order", ["asc", "desc"])
 @pytest.mark.parametrize("options", UNSTEADY.values(), ids=UNSTEADY.keys())
-async def test_subnoto_that_moves_or_errs(options: dict[str, Any], order: str) -> None:
-    """What stays and has a time within the window comes once, on a cold and on a warm process."""
+async def test_a_log_that_changes_or_has_a_wrong_time_loses_no_event(options: dict[str, Any], order: str) -> None:
+    """A cold and a warm process return each record once that is not removed and has a time within the window."""
     async with world(subnoto=SubnotoOptions(events=800, tie_burst=5, **options)) as one:
-        now = micros(one.clock())
+        now = one.now
         since, feed = now - 30 * DAY, one.gateway()
         for limits in (100, 1000):
             before = {row for row in one.truth() if since <= row[0] < now}
@@ -170,10 +170,12 @@ async def test_subnoto_that_moves_or_errs(options: dict[str, Any], order: str) -
 @pytest.mark.parametrize("order", ["asc", "desc"])
 @pytest.mark.parametrize("cap", [0, 100])
 @pytest.mark.parametrize("limit", [1, 50, 100, 1000])
-async def test_a_full_last_page_that_comes_again_after_a_total_too_low(limit: int, cap: int, order: str) -> None:
+async def test_a_full_last_page_that_is_repeated_beyond_a_low_total_is_read_once(
+    limit: int, cap: int, order: str
+) -> None:
     options: dict[str, Any] = {"total_cap": cap, "totals": "totalCount", "beyond_the_end": "last"}
     async with world(subnoto=SubnotoOptions(events=180 if limit == 1 else 700, tie_burst=5, **options)) as one:
-        history, now = one.subnoto.history, micros(one.clock())
+        history, now = one.subnoto.history, one.now
         history.delete_oldest(sum(row[2] == "envelope" for row in one.truth()) % 50)
         since = format_micros(now - 3650 * DAY)
         found = await walk(one.gateway(), limits=limit, since=since, order=order, category="envelope")
@@ -184,12 +186,12 @@ async def test_a_full_last_page_that_comes_again_after_a_total_too_low(limit: in
 
 
 @pytest.mark.parametrize("kind", ["ahead", "future", "epoch", "old"])
-async def test_a_wrong_newest_row_spoils_no_page_count_or_export(kind: Any) -> None:
-    """In windows that begin before and behind it, on a cold and on a warm process. Rows older than the skew allows for
-    are named with the setting; rows that are no events make a count an estimate."""
+async def test_a_newest_row_with_a_wrong_time_spoils_no_page_count_or_export(kind: Any) -> None:
+    """In windows that begin before and after it, on a cold and a warm process. A row that is older than the skew allows
+    is a reason that names the setting; an unreadable row makes a count an estimate."""
     options = SubnotoOptions(events=500, days=3, tie_burst=5, wrong_time=kind, wrong_time_at=-1)
     with served_world(None, options) as one:
-        now = micros(one.clock())
+        now = one.now
         for hours in ((1, 24), (24, 1)):
             async with opened(app_over(one, totals_ttl=0)) as client:
                 for since in (now - number * DAY // 24 for number in hours):
@@ -207,7 +209,7 @@ async def test_a_wrong_newest_row_spoils_no_page_count_or_export(kind: Any) -> N
                     assert [line["occurred_at"] for line in lines[:-1]] == true[::-1]
 
 
-async def test_both_together_while_both_grow() -> None:
+async def test_both_providers_together_while_both_grow() -> None:
     async with world(
         taktikal=TaktikalOptions(events=900, twins=0.02, logs="trimmed", order="shuffled"),
         subnoto=SubnotoOptions(events=900, twins=0.02, skew_seconds=90, unit="seconds"),
@@ -217,6 +219,6 @@ async def test_both_together_while_both_grow() -> None:
 
 async def test_the_default_window_is_the_last_thirty_days() -> None:
     async with world(subnoto=SubnotoOptions(events=500)) as one:
-        now = micros(one.clock())
+        now = one.now
         page = await ask(one.gateway())
         assert (page.window.since, page.window.until) == (now - 30 * DAY, now)

@@ -1,6 +1,7 @@
-"""Sources that fail: the whole call by default; with `partial=true` the others answer and nothing is lost."""
+"""Failing sources: by default the call fails; with `partial=true` the other sources answer, and no event is lost."""
 
 import asyncio
+import itertools
 import random
 from collections.abc import Callable
 from dataclasses import replace
@@ -11,22 +12,23 @@ import pytest
 from app.domain.errors import SourceFailed, SourceForbidden, SourcesFailed, SourceTimeout, SourceUnavailable
 from app.domain.parameters import read_query
 from app.domain.query import CountQuery, EventQuery
-from app.domain.times import SECOND, format_micros
+from app.domain.times import DAY, SECOND, format_micros
 from app.feed.model import FeedSettings, Page
 from app.feed.service import Feed
+from app.providers.base import Batch
+from app.providers.subnoto.reader import SubnotoReader
 from sandbox.faults import Faults
 from sandbox.subnoto import EmulatorOptions as SubnotoOptions
 from sandbox.taktikal import EmulatorOptions as TaktikalOptions
 from tests.api.memory import MemorySource, history
-from tests.worlds import ANYONE, SECRET, World, any_limit, ask, cut_off, describe, micros, walk, world
+from tests.worlds import ANYONE, SECRET, World, any_limit, ask, cut_off, describe, walk, world
 
-DAY = 86_400_000_000
-#: An endless failure that is not worth repeating, so that tests do not wait for back-off.
+#: Permanent failures that are not retried, so that tests do not wait.
 BROKEN: dict[str, Callable[[Faults], None]] = {
     "malformed": lambda faults: faults.malformed(times=10_000),
     "html": lambda faults: faults.html(times=10_000),
     "unauthorized": lambda faults: faults.answer(401, times=10_000),
-    # As a firewall or a suspended account answers; nothing in it says that it is about a part of the account.
+    # As from a firewall or for a suspended account: without a code for a missing permission.
     "forbidden": lambda faults: faults.answer(403, times=10_000),
     "bad request": lambda faults: faults.answer(418, times=10_000),
 }
@@ -40,10 +42,9 @@ def small() -> Any:
     return world(taktikal=TaktikalOptions(events=250), subnoto=SubnotoOptions(events=350, tie_burst=2))
 
 
-def lately(one: World) -> list[Any]:
-    """The truth about the thirty days that are asked for by default."""
-    now = micros(one.clock())
-    return [row for row in one.truth() if now - 30 * DAY <= row[0] < now]
+def last_30_days(one: World) -> list[Any]:
+    """Return the events of the default window."""
+    return one.truth(one.now - 30 * DAY, one.now)
 
 
 @pytest.mark.parametrize("kind", BROKEN)
@@ -53,44 +54,44 @@ async def test_one_failing_source_fails_the_call(kind: str, source: str) -> None
         feed = one.gateway()
         first = await ask(feed, limit=50)
         BROKEN[kind](emulators(one)[source].faults)
-        for given in ({"limit": 50}, {"cursor": first.next_cursor}):
+        for query in ({"limit": 50}, {"cursor": first.next_cursor}):
             with pytest.raises(SourcesFailed) as error:
-                await ask(feed, **given)
+                await ask(feed, **query)
             assert [(e.source, e.code) for e in error.value.errors] == [
                 (source, "source_unauthorized" if kind == "unauthorized" else "source_failed")
             ]
             assert error.value.code == error.value.errors[0].code
         emulators(one)[source].faults.clear()
-        # The cursor of before is still good.
+        # The earlier cursor is still valid.
         second = await ask(feed, cursor=first.next_cursor)
         assert [r.key for r in first.records + second.records] == [r.key for r in (await ask(feed, limit=100)).records]
 
 
 @pytest.mark.parametrize("order", ["asc", "desc"])
 @pytest.mark.parametrize("seed", range(4))
-async def test_whatever_fails_and_comes_back_nothing_is_lost_or_doubled(order: str, seed: int) -> None:
+async def test_sources_that_fail_and_recover_lose_and_repeat_nothing(order: str, seed: int) -> None:
     rng = random.Random(f"{order} {seed}")
-    # One call of several: then one stream of a source fails, and others of it do not.
+    # A single failure affects one stream of a source, and not its others.
     broken = [*BROKEN.values(), lambda faults: faults.malformed(times=1)]
     async with small() as one:
         feeds = [one.gateway(), one.gateway()]
-        since, until = micros(one.clock()) - 50 * DAY, micros(one.clock())
-        truth = [row for row in one.truth() if since <= row[0] < until]
+        since, until = one.now - 50 * DAY, one.now
+        truth = one.truth(since, until)
         limit, cursor, got, pages = any_limit(seed, 1, 5, 20, 60), None, [], []
         refusals: list[tuple[tuple[str, ...], SourcesFailed]] = []
-        given: dict[str, Any] = {"order": order, "partial": True, "since": format_micros(since)}
+        first: dict[str, Any] = {"order": order, "partial": True, "since": format_micros(since)}
         for _ in range(2000):
             down = rng.choice([(), (), ("taktikal",), ("subnoto",), ("taktikal", "subnoto")])
             for name, emulator in emulators(one).items():
                 emulator.faults.clear()
                 if name in down:
                     rng.choice(broken)(emulator.faults)
-            asked = given if cursor is None else {"cursor": cursor}
+            query = first if cursor is None else {"cursor": cursor}
             try:
-                page: Page = await ask(rng.choice(feeds), limit=limit(), **asked)
+                page: Page = await ask(rng.choice(feeds), limit=limit(), **query)
             except SourcesFailed as error:
                 refusals.append((down, error))
-                continue  # with the same cursor: it stays good
+                continue  # with the same cursor, which stays valid
             _check_statuses(page, down)
             assert page.records or not page.has_more, "an empty page that is not the last"
             one.clock.advance(minutes=7)
@@ -100,7 +101,7 @@ async def test_whatever_fails_and_comes_back_nothing_is_lost_or_doubled(order: s
             if cursor is None:
                 break
         for down, error in refusals:
-            assert down, "nothing was wrong"
+            assert down, "the call failed without a fault"
             assert error.code == "source_unavailable"
             assert {each.source for each in error.errors} <= set(down)
         rows = [describe(record) for record in got]
@@ -125,43 +126,41 @@ def _check_statuses(page: Page, down: tuple[str, ...]) -> None:
         else:
             assert status.complete_through is not None
     if any(status.status == "failed" for status in page.sources):
-        assert page.next_cursor is not None, "what failed has to follow"
+        assert page.next_cursor is not None, "the events of the failed source could not follow"
 
 
-@pytest.mark.parametrize("given", [{"type": "team.*"}, {"since": "2026-06-01T11:59:59.5Z"}], ids=str)
-async def test_where_all_that_has_something_to_give_fails_the_answer_is_unavailable(given: dict[str, str]) -> None:
-    """The other source has answered, and has nothing: an empty page with a cursor would be a loop for its caller."""
+@pytest.mark.parametrize("query", [{"type": "team.*"}, {"since": "2026-06-01T11:59:59.5Z"}], ids=str)
+async def test_the_answer_is_503_if_each_source_with_further_events_fails(query: dict[str, str]) -> None:
+    """The other source has no further events: an empty page with a cursor would be a loop for its caller."""
     async with small() as one:
         feed = one.gateway()
         BROKEN["malformed"](one.subnoto.faults)
         with pytest.raises(SourcesFailed) as error:
-            await ask(feed, partial=True, **given)
+            await ask(feed, partial=True, **query)
         assert error.value.code == "source_unavailable"
         one.subnoto.faults.clear()
-        assert (await ask(feed, partial=True, **given)).next_cursor is None
+        assert (await ask(feed, partial=True, **query)).next_cursor is None
 
 
-async def test_a_search_that_is_not_over_goes_on_beside_a_source_that_fails() -> None:
+async def test_an_unfinished_scan_continues_beside_a_failing_source() -> None:
     async with small() as one:
         BROKEN["malformed"](one.taktikal.faults)
         page = await ask(one.gateway(scan=1), partial=True, actor="nobody@example.com")
         assert (page.records, page.has_more, page.scanned_to is None) == ([], True, False)
 
 
-async def test_a_category_the_key_may_not_read_is_forbidden_and_the_rest_answers() -> None:
+async def test_a_category_without_permission_is_forbidden_and_the_others_answer() -> None:
     for category, other in (("team", "envelope"), ("envelope", "team")):
         options = SubnotoOptions(events=900, permissions=frozenset({other}))
         async with world(subnoto=options, taktikal=TaktikalOptions(events=60)) as one:
             found = await walk(one.gateway(), limits=any_limit(2, 9, 80))
-            now = micros(one.clock())
-            rows = [row for row in one.truth() if now - 30 * DAY <= row[0] < now]
-            assert found.rows[::-1] == [row for row in rows if row[1] != "subnoto" or row[2] == other]
+            assert found.rows[::-1] == [row for row in last_30_days(one) if row[1] != "subnoto" or row[2] == other]
             for page in found.pages:
                 status = next(status for status in page.sources if status.name == "subnoto")
                 assert status.status in ("forbidden", "ok")
             first = next(status for status in found.pages[0].sources if status.name == "subnoto")
             assert first.status == "forbidden"
-            assert first.complete_through is not None, "of what can be read"
+            assert first.complete_through is not None, "the readable category has no complete_through"
             assert category in (first.reason or "")
             alone = await ask(one.gateway(), category=category, source="subnoto")
             (status,) = alone.sources
@@ -169,21 +168,21 @@ async def test_a_category_the_key_may_not_read_is_forbidden_and_the_rest_answers
             assert (status.status, status.complete_through) == ("forbidden", None)
 
 
-NO_RIGHT = b'{"statusCode": 403, "error": {"code": "AUTHORIZATION_ERROR"}, "requestId": "r"}'
+NO_PERMISSION = b'{"statusCode": 403, "error": {"code": "AUTHORIZATION_ERROR"}, "requestId": "r"}'
 
 
 @pytest.mark.parametrize("order", ["asc", "desc"])
-async def test_a_right_that_is_taken_away_in_mid_walk_fails_the_call_and_loses_nothing(order: str) -> None:
+async def test_a_permission_removed_during_a_walk_fails_the_call_and_loses_nothing(order: str) -> None:
     async with small() as one:
         feed = one.gateway()
-        truth = lately(one)
+        truth = last_30_days(one)
         page = await ask(feed, order=order, limit=40)
         rows = [describe(record) for record in page.records]
         for round_ in range(100):
             if page.next_cursor is None:
                 break
             if round_ % 2:
-                one.subnoto.faults.answer(403, body=NO_RIGHT, times=100)
+                one.subnoto.faults.answer(403, body=NO_PERMISSION, times=100)
                 with pytest.raises(SourcesFailed) as error:
                     await ask(feed, cursor=page.next_cursor)
                 assert [(e.source, e.code) for e in error.value.errors] == [("subnoto", "source_unauthorized")]
@@ -194,33 +193,29 @@ async def test_a_right_that_is_taken_away_in_mid_walk_fails_the_call_and_loses_n
         assert rows == (truth if order == "asc" else truth[::-1])
 
 
-async def test_with_partial_what_was_refused_for_a_while_follows() -> None:
+async def test_with_partial_events_follow_once_a_permission_is_restored() -> None:
     async with small() as one:
-        feed = one.gateway()
-        truth = lately(one)
-        page = await ask(feed, partial=True, limit=40)
-        rows, statuses = [describe(record) for record in page.records], set()
-        for round_ in range(100):
-            if page.next_cursor is None:
-                break
-            if round_ in (0, 1, 4):
-                one.subnoto.faults.answer(403, body=NO_RIGHT, times=100)
-            page = await ask(feed, cursor=page.next_cursor, limit=40)
+        truth, pages = last_30_days(one), itertools.count()
+
+        def change_permission() -> None:
             one.subnoto.faults.clear()
-            statuses |= {(source.name, source.status) for source in page.sources}
-            rows += [describe(record) for record in page.records]
-        assert page.next_cursor is None
-        assert ("subnoto", "failed") in statuses
-        assert sorted(rows, key=str) == sorted(truth, key=str)
+            if next(pages) in (0, 1, 4):
+                one.subnoto.faults.answer(403, body=NO_PERMISSION, times=100)
+
+        found = await walk(one.gateway(), limits=40, most=100, between=change_permission, partial=True)
+        assert ("subnoto", "failed") in {
+            (source.name, source.status) for page in found.pages for source in page.sources
+        }
+        assert sorted(found.rows, key=str) == sorted(truth, key=str)
 
 
 @pytest.mark.parametrize("follow", [True, False])
-async def test_a_right_that_is_granted_in_mid_walk_brings_everything_from_then_on(follow: bool) -> None:
+async def test_a_permission_granted_during_a_walk_adds_all_later_events(follow: bool) -> None:
     options = SubnotoOptions(events=500, permissions=frozenset({"envelope"}))
     async with world(subnoto=options, taktikal=TaktikalOptions(events=200)) as one:
-        feed, since = one.gateway(), micros(one.clock()) - 20 * DAY
-        given: dict[str, Any] = {"since": format_micros(since), "order": "asc"} | ({"follow": True} if follow else {})
-        page = await ask(feed, **given, limit=50)
+        feed, since = one.gateway(), one.now - 20 * DAY
+        query: dict[str, Any] = {"since": format_micros(since), "order": "asc"} | ({"follow": True} if follow else {})
+        page = await ask(feed, **query, limit=50)
         records = list(page.records)
         for round_ in range(100):
             if page.next_cursor is None or (follow and not page.has_more and round_ > 4):
@@ -229,33 +224,30 @@ async def test_a_right_that_is_granted_in_mid_walk_brings_everything_from_then_o
                 one.subnoto.options = replace(options, permissions=frozenset({"envelope", "team"}))
             page = await ask(feed, cursor=page.next_cursor, limit=50)
             records += page.records
-        truth = [row for row in one.truth() if since <= row[0] < micros(one.clock()) - 30 * SECOND]
+        truth = one.truth(since, one.now - 30 * SECOND)
         assert any(row[1:3] == ("subnoto", "team") for row in truth)
-        rows = [row for record in records if (row := describe(record))[0] < micros(one.clock()) - 30 * SECOND]
+        rows = [row for record in records if (row := describe(record))[0] < one.now - 30 * SECOND]
         assert sorted(rows, key=str) == sorted(truth, key=str)
 
 
-async def test_a_total_without_a_part_that_is_refused_is_a_lower_bound() -> None:
+async def test_a_total_without_a_forbidden_category_is_a_lower_bound() -> None:
     for permissions in (frozenset({"envelope"}), frozenset[str]()):
         async with world(subnoto=SubnotoOptions(events=400, permissions=permissions)) as one:
             feed = one.gateway()
-            now = micros(one.clock())
-            visible = sum(now - 30 * DAY <= row[0] < now and row[2] in permissions for row in one.truth())
+            visible = sum(row[2] in permissions for row in last_30_days(one))
             for exact in (False, True):
                 total = await feed.totals(CountQuery(exact=exact), ANYONE)
                 assert (total.value, total.unit, total.relation) == (visible, "events", "gte")
 
 
-async def test_newer_categories_that_do_not_answer_yet_are_forbidden_not_failed() -> None:
+async def test_categories_that_the_server_does_not_implement_are_forbidden_not_failed() -> None:
     async with world(subnoto=SubnotoOptions(events=100)) as one:
         feed = one.gateway(SUBNOTO_CATEGORIES="envelope,team,user,dataroom")
         page = await ask(feed, limit=1000)
         assert page.sources[0].status == "forbidden"
         assert "user" in (page.sources[0].reason or "")
         assert "dataroom" in (page.sources[0].reason or "")
-        assert [describe(r) for r in page.records][::-1] == [
-            row for row in one.truth() if row[0] >= micros(one.clock()) - 30 * DAY
-        ]
+        assert [describe(record) for record in page.records][::-1] == last_30_days(one)
 
 
 async def test_the_deadline_is_a_timeout() -> None:
@@ -266,45 +258,25 @@ async def test_the_deadline_is_a_timeout() -> None:
         assert found == {"subnoto": ("ok", None), "taktikal": ("failed", "source_timeout")}
 
 
-async def test_a_failure_is_not_hidden_behind_a_forbidden_category() -> None:
+async def test_a_failure_is_not_hidden_behind_a_forbidden_category(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The envelope stream fails before the team stream is forbidden."""
+    read = SubnotoReader.read
+
+    async def fail(reader: SubnotoReader, want: int, max_calls: int) -> Batch:
+        if reader.walk.calls.query.category == "envelope":
+            raise SourceFailed("broken")
+        await read(reader, want, max_calls)
+        raise SourceForbidden("refused")
+
+    monkeypatch.setattr(SubnotoReader, "read", fail)
     async with world(subnoto=SubnotoOptions(events=100), taktikal=TaktikalOptions(events=50)) as one:
-        feed = one.gateway()
-        source = _Hurt(feed.sources["subnoto"])
-        feed.sources["subnoto"] = source  # type: ignore[assignment]
-        page = await ask(feed, partial=True)
+        page = await ask(one.gateway(), partial=True)
         assert {status.name: status.status for status in page.sources}["subnoto"] == "failed"
         assert page.next_cursor is not None
 
 
-class _Hurt:
-    """A real source whose envelope log comes in an order that shows nothing: it fails before team is refused."""
-
-    def __init__(self, inner: Any) -> None:
-        self._inner = inner
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._inner, name)
-
-    def reader(self, stream: str, span: Any, spent: Any) -> Any:
-        return _Failing(self._inner.reader(stream, span, spent), stream)
-
-
-class _Failing:
-    def __init__(self, inner: Any, stream: str) -> None:
-        self._inner, self._stream = inner, stream
-
-    async def read(self, want: int, max_calls: int) -> Any:
-        if self._stream == "envelope":
-            raise SourceFailed("broken")
-        await self._inner.read(want, max_calls)
-        raise SourceForbidden("refused")
-
-    def hint(self, position: Any) -> Any:
-        return self._inner.hint(position)
-
-
 class Slow(MemorySource):
-    """Whose totals never come."""
+    """A source whose totals never return."""
 
     async def total(self, *_: Any) -> Any:
         await asyncio.Event().wait()
@@ -317,14 +289,14 @@ def feed_of(*sources: MemorySource) -> Feed:
 @pytest.mark.parametrize("partial", ["true", "false"])
 async def test_a_page_that_fails_does_not_wait_for_its_total(partial: str) -> None:
     north = Slow("north", history("north", 30))
-    north.error = SourceUnavailable("left alone for a while", retry_after=30.0)
-    asked = read_query(EventQuery, [("since", "2026-04-30"), ("include", "total"), ("partial", partial)])
+    north.error = SourceUnavailable("paused for a while", retry_after=30.0)
+    query = read_query(EventQuery, [("since", "2026-04-30"), ("include", "total"), ("partial", partial)])
     async with asyncio.timeout(5):
-        with pytest.raises(SourcesFailed, match="left alone"):
-            await feed_of(north).page(asked, ANYONE)
+        with pytest.raises(SourcesFailed, match="paused"):
+            await feed_of(north).page(query, ANYONE)
 
 
-async def test_failed_sources_are_named_in_their_order() -> None:
+async def test_failed_sources_are_named_in_the_order_of_their_names() -> None:
     sources = [MemorySource(f"account-{number}", []) for number in range(9)]
     for source in sources:
         source.error = SourceTimeout(f"{source.name} is slow")
@@ -333,36 +305,19 @@ async def test_failed_sources_are_named_in_their_order() -> None:
     assert [one.source for one in error.value.errors] == [source.name for source in sources]
 
 
-ROUNDS = 100
-
-
-async def ticks(count: int) -> None:
-    """Turns of the event loop: what a cancellation meets is a matter of turns, not of time."""
-    for _ in range(count):
-        await asyncio.sleep(0)
-
-
-def once(rng: random.Random) -> list[int]:
-    return [rng.randrange(400)]
-
-
-def twice(rng: random.Random) -> list[int]:
-    return [rng.randrange(400), rng.randrange(4)]
-
-
-@pytest.mark.parametrize("moments", [once, twice])
-async def test_calls_that_are_cancelled_leave_no_connection_behind(
-    moments: Callable[[random.Random], list[int]],
-) -> None:
+@pytest.mark.parametrize("iterations", [(400,), (400, 4)], ids=["once", "twice"])
+async def test_cancelled_calls_leave_no_connection_in_use(iterations: tuple[int, ...]) -> None:
+    """`iterations`: of the event loop, at most, before each cancellation."""
     rng = random.Random(1)
     async with world(taktikal=TaktikalOptions(events=200), subnoto=SubnotoOptions(events=200)) as one:
         feed = one.gateway(deadline=10, TAKTIKAL_CONCURRENCY="2", SUBNOTO_CONCURRENCY="2")
-        for _ in range(ROUNDS):
-            asking = asyncio.create_task(ask(feed))
-            for moment in moments(rng):
-                await ticks(moment)
-                asking.cancel()
-            await asyncio.wait([asking])
+        for _ in range(100):
+            call = asyncio.create_task(ask(feed))
+            for most in iterations:
+                for _ in range(rng.randrange(most)):
+                    await asyncio.sleep(0)
+                call.cancel()
+            await asyncio.wait([call])
         page = await ask(feed)
         assert [source.status for source in page.sources] == ["ok", "ok"]
         assert page.records

@@ -1,4 +1,5 @@
-"""A rare needle is found page by page (contract, section 5): bounded calls, `scanned_to`, nothing lost."""
+"""Rare matches of the gateway's filters are found page by page (contract, section 5): bounded calls, `scanned_to`,
+nothing lost."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -6,42 +7,25 @@ from typing import Any
 
 import pytest
 
-from app.domain.times import format_micros
+from app.domain.times import DAY, format_micros
 from sandbox.subnoto import Record
 from tests.filters.facts import facts, rows
-from tests.worlds import SubnotoOptions, TaktikalOptions, World, micros, walk, world
+from tests.worlds import SubnotoOptions, TaktikalOptions, World, walk, world
 
-DAY = 86_400_000_000
 WORKSPACE = "22222222-2222-4222-8222-222222222222"
-NEEDLE = "needle@example.com"
-RARE = {"id": 77, "uuid": "77777777-7777-4777-8777-777777777777", "email": NEEDLE, "name": "Rare"}
+RARE_ADDRESS = "needle@example.com"
+RARE = {"id": 77, "uuid": "77777777-7777-4777-8777-777777777777", "email": RARE_ADDRESS, "name": "Rare"}
 
 
-def hide_needles(one: World, count: int) -> None:
+def append_rare_events(one: World, count: int) -> None:
     for number in range(count):
         moment = one.clock() - timedelta(days=29 * number / count, minutes=number)
         one.subnoto.history.append("ENVELOPE_OPENED", timestamp=moment, author=RARE)
 
 
-async def needle(one: World, order: str, scan: int, **given: Any) -> None:
-    """Walks to the end with a small budget; the needles are all there, and `scanned_to` only goes forward."""
-    now = micros(one.clock())
-    known = facts(one)
-    expected = rows(known, now - 30 * DAY, now, lambda f: f.actor == NEEDLE)
-    feed = one.gateway(scan=scan)
-    found = await walk(
-        feed, limits=3, most=400, order=order, actor=NEEDLE, since=format_micros(now - 30 * DAY), **given
-    )
-    assert found.rows == (expected if order == "asc" else expected[::-1])
-    marks = [page.scanned_to for page in found.pages if page.scanned_to is not None]
-    assert marks, "the budget was never felt"
-    assert marks == sorted(marks, reverse=order == "desc")
-    assert found.pages[-1].scanned_to is None
-    assert any(not page.records for page in found.pages)
-
-
 @pytest.mark.parametrize("order", ["asc", "desc"])
-async def test_all_needles_in_subnoto_are_found_within_the_budget(order: str) -> None:
+async def test_all_rare_events_of_subnoto_are_found_within_the_budget(order: str) -> None:
+    """`scanned_to` never moves back."""
     envelope = "11111111-1111-4111-8111-111111111111"
     plain = Record("envelope", "ENVELOPE_SENT", 0, envelope_uuid=envelope, workspace_uuid=WORKSPACE)
     rare = replace(plain, event_type="ENVELOPE_OPENED", author=RARE)
@@ -50,10 +34,19 @@ async def test_all_needles_in_subnoto_are_found_within_the_budget(order: str) ->
         step = 30 * 86_400_000 // 3000
         made = (replace(rare if n % 700 == 10 else plain, timestamp=begin + n * step) for n in range(3000))
         one.subnoto.history.insert(made)
-        await needle(one, order, 6)
-        feed = one.gateway(scan=6)
-        found = await walk(feed, limits=100, actor=NEEDLE, order=order)
-        # The search for the place to begin is not cut short; otherwise a page keeps to its budget.
+        since = one.now - 30 * DAY
+        expected = rows(facts(one), since, one.now, lambda f: f.actor == RARE_ADDRESS)
+        found = await walk(
+            one.gateway(scan=6), limits=3, most=400, order=order, actor=RARE_ADDRESS, since=format_micros(since)
+        )
+        assert found.rows == (expected if order == "asc" else expected[::-1])
+        marks = [page.scanned_to for page in found.pages if page.scanned_to is not None]
+        assert marks, "no page reached its budget"
+        assert marks == sorted(marks, reverse=order == "desc")
+        assert found.pages[-1].scanned_to is None
+        assert any(not page.records for page in found.pages)
+        found = await walk(one.gateway(scan=6), limits=100, actor=RARE_ADDRESS, order=order)
+        # The search for the first position is not bounded by the budget; other calls are.
         assert all(page.sources[0].calls <= 6 + 2 for page in found.pages[1:])
         assert one.refused() == []
 
@@ -65,9 +58,9 @@ async def test_a_small_budget_loses_nothing_of_either_provider(order: str, selec
         taktikal=TaktikalOptions(events=1500, days=60, range_selects=selects),
         subnoto=SubnotoOptions(events=1200, days=60),
     ) as one:
-        hide_needles(one, 9)
-        # Appended in an order that is none: the older ones last. Only a small skew may be assumed of a real log.
-        now = micros(one.clock())
+        append_rare_events(one, 9)
+        # The older ones are appended last, which exceeds the default skew.
+        now = one.now
         feed = one.gateway(scan=3, SUBNOTO_MAX_TIME_SKEW="86400")
         known = facts(one)
         expected = [f for f in known if now - 30 * DAY <= f.time < now and f.type == "notification.failed"]
@@ -78,8 +71,8 @@ async def test_a_small_budget_loses_nothing_of_either_provider(order: str, selec
 
 @pytest.mark.parametrize("order", ["asc", "desc"])
 @pytest.mark.parametrize("scan", [1, 2, 10])
-async def test_a_burst_larger_than_the_budget_is_passed(order: str, scan: int) -> None:
-    """More records in one millisecond than a page may read: the walk must come through all the same."""
+async def test_a_walk_passes_a_burst_larger_than_the_budget(order: str, scan: int) -> None:
+    """One millisecond contains more records than a page may read."""
     size = 150 if scan < 3 else 700
     async with world(subnoto=SubnotoOptions(events=300, days=10, skew_seconds=0)) as one:
         burst = int((one.clock() - timedelta(minutes=5)).timestamp() * 1000)
@@ -90,12 +83,12 @@ async def test_a_burst_larger_than_the_budget_is_passed(order: str, scan: int) -
             for n in range(size)
         )  # fmt: skip
         one.subnoto.history.append("ENVELOPE_SENT", author=RARE, timestamp=one.clock() - timedelta(minutes=1))
-        expected = rows(facts(one), 0, micros(one.clock()), lambda f: f.actor == NEEDLE)
-        found = await walk(one.gateway(scan=scan), limits=4, most=150, order=order, actor=NEEDLE)
+        expected = rows(facts(one), 0, one.now, lambda f: f.actor == RARE_ADDRESS)
+        found = await walk(one.gateway(scan=scan), limits=4, most=150, order=order, actor=RARE_ADDRESS)
         assert found.rows == (expected if order == "asc" else expected[::-1])
 
 
-async def test_a_needle_that_is_not_there_ends_the_walk() -> None:
+async def test_a_walk_without_a_match_ends() -> None:
     async with world(taktikal=TaktikalOptions(events=900), subnoto=SubnotoOptions(events=1500)) as one:
         found = await walk(one.gateway(scan=2), most=200, actor="nobody@example.com")
         assert found.records == []

@@ -1,11 +1,12 @@
-"""Random lives of the whole service: real HTTP, both emulators, two replicas, and everything that can happen between
-two pages. `FUZZ_EXAMPLES` raises the number of lives; Hypothesis prints the shortest one that breaks."""
+"""Random histories of the whole service: real HTTP, both emulators, two replicas, and every change that is possible
+between two pages. `FUZZ_EXAMPLES` sets the number of histories; Hypothesis prints the shortest that fails."""
 
 from __future__ import annotations
 
 import asyncio
 import os
-from contextlib import ExitStack
+from collections import Counter
+from contextlib import ExitStack, suppress
 from datetime import timedelta
 from typing import Any
 
@@ -18,7 +19,7 @@ from app.domain.times import DAY, format_micros
 from app.feed.model import Page
 from app.feed.service import Feed
 from sandbox.subnoto import Record
-from tests.worlds import ANYONE, SubnotoOptions, TaktikalOptions, World, ask, describe, micros, served_world, walk
+from tests.worlds import ANYONE, SubnotoOptions, TaktikalOptions, World, ask, describe, served_world, walk
 
 EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "0"))
 BURST = 10_000 if EXAMPLES else 300
@@ -48,7 +49,7 @@ LIMITS = st.sampled_from([1, 2, 9, 50, 100, 400, 1000])
 
 
 class Service(RuleBasedStateMachine):
-    """One walk, begun at a moment, and a world that does not wait for it."""
+    """One walk over a world that changes meanwhile."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -57,7 +58,7 @@ class Service(RuleBasedStateMachine):
         self.rows: list[tuple[Any, ...]] = []
         self.ids: list[str] = []
         self.cursor: str | None = None
-        self.ended = False
+
         self.failed_once = False
         self.number = 0
 
@@ -65,38 +66,37 @@ class Service(RuleBasedStateMachine):
     def begin(self, taktikal: TaktikalOptions, subnoto: SubnotoOptions, limit: int, order: str) -> None:
         self.world: World = self.stack.enter_context(served_world(taktikal, subnoto))
         self.replicas = [self.world.gateway(), self.world.gateway()]
-        now = micros(self.world.clock())
+        now = self.world.now
         self.ascending = order == "asc"
         self.bounds = (now - 20 * DAY, now)
         self.window = {"since": format_micros(self.bounds[0]), "until": format_micros(now)}
         self.before = self.inside()
-        self.take(limit, 0, order=order, **self.window)
+        self.read(limit, 0, order=order, **self.window)
 
     def inside(self) -> list[tuple[Any, ...]]:
         since, until = self.bounds
-        rows = [row for row in self.world.truth() if since <= row[0] < until]
+        rows = self.world.truth(since, until)
         return rows if self.ascending else rows[::-1]
 
-    def run(self, what: Any) -> Any:
-        return self.loop.run_until_complete(what)
+    def run(self, coroutine: Any) -> Any:
+        return self.loop.run_until_complete(coroutine)
 
-    def take(self, limit: int, replica: int, **asked: Any) -> None:
-        page: Page = self.run(ask(self.replicas[replica], **asked, limit=limit))
-        self.keep(page)
+    def read(self, limit: int, replica: int, **query: Any) -> None:
+        page = self.add(self.run(ask(self.replicas[replica], **query, limit=limit)))
+        assert page.records or not page.has_more
 
-    def keep(self, page: Page) -> None:
+    def add(self, page: Page) -> Page:
         self.rows += [describe(record) for record in page.records]
         self.ids += [record.event().id for record in page.records]
         self.cursor = page.next_cursor
-        self.ended = page.next_cursor is None
-        assert page.records or not page.has_more
+        return page
 
     # ---- pages ---------------------------------------------------------------------------------------------------
 
     @precondition(lambda self: self.cursor)
     @rule(limit=LIMITS, replica=st.integers(0, 1))
     def next_page(self, limit: int, replica: int) -> None:
-        self.take(limit, replica, cursor=self.cursor)
+        self.read(limit, replica, cursor=self.cursor)
 
     @precondition(lambda self: self.cursor)
     @rule(limit=LIMITS)
@@ -110,13 +110,13 @@ class Service(RuleBasedStateMachine):
 
     @precondition(lambda self: self.cursor)
     @rule(which=st.sampled_from(["taktikal", "subnoto"]), status=st.sampled_from([401, 400]), limit=LIMITS)
-    def a_provider_fails_and_the_call_with_it(self, which: str, status: int, limit: int) -> None:
+    def a_provider_fails_and_so_does_the_call(self, which: str, status: int, limit: int) -> None:
         emulator = getattr(self.world, which)
         emulator.faults.answer(status, {}, times=1000)
         failed: set[str | None] = set()
         try:
-            # Without an error, nothing was left of it, so nobody asked it.
-            self.keep(self.run(ask(self.replicas[0], cursor=self.cursor, limit=limit)))
+            # Without an error, the source has no further events.
+            self.read(limit, 0, cursor=self.cursor)
         except SourcesFailed as error:
             failed = {failure.source for failure in error.errors}
         emulator.faults.clear()
@@ -124,29 +124,24 @@ class Service(RuleBasedStateMachine):
 
     @precondition(lambda self: self.cursor)
     @rule(which=st.sampled_from(["taktikal", "subnoto"]), limit=LIMITS)
-    def a_provider_fails_and_the_others_go_on(self, which: str, limit: int) -> None:
+    def a_provider_fails_and_the_other_answers(self, which: str, limit: int) -> None:
         emulator = getattr(self.world, which)
         emulator.faults.answer(401, {}, times=1000)
         self.failed_once = True
-        try:
-            page = self.run(ask(self.replicas[1], cursor=self.cursor, limit=limit, partial=True))
-        except SourcesFailed:
-            pass  # nobody had anything to give: the cursor stays good
-        else:
-            self.rows += [describe(record) for record in page.records]
-            self.ids += [record.event().id for record in page.records]
-            self.cursor, self.ended = page.next_cursor, page.next_cursor is None
+        # If no other source has further events, the call fails, and the cursor stays valid.
+        with suppress(SourcesFailed):
+            self.add(self.run(ask(self.replicas[1], cursor=self.cursor, limit=limit, partial=True)))
         emulator.faults.clear()
 
-    # ---- what happens meanwhile ----------------------------------------------------------------------------------
+    # ---- changes meanwhile ---------------------------------------------------------------------------------------
 
     @rule(minutes=st.sampled_from([0.01, 7, 600]))
     def time_passes(self, minutes: float) -> None:
         self.world.clock.advance(minutes=minutes)
 
     @rule(seconds=st.integers(0, 119), twins=st.integers(1, 3))
-    def records_come_late(self, seconds: int, twins: int) -> None:
-        """Older than the newest by less than the skew that is allowed for."""
+    def records_arrive_late(self, seconds: int, twins: int) -> None:
+        """They are older than the newest by less than the allowed skew."""
         self.number += 1
         moment = self.world.clock() - timedelta(seconds=seconds)
         for _ in range(twins):
@@ -162,10 +157,10 @@ class Service(RuleBasedStateMachine):
         record = Record("envelope", "ENVELOPE_OPENED", moment, {"burst": True}, author, envelope, workspace)
         self.world.subnoto.history.insert([record] * count)
 
-    # ---- what must hold ------------------------------------------------------------------------------------------
+    # ---- invariants ----------------------------------------------------------------------------------------------
 
     @invariant()
-    def no_id_comes_twice(self) -> None:
+    def no_id_is_returned_twice(self) -> None:
         assert len(set(self.ids)) == len(self.ids)
 
     @invariant()
@@ -184,23 +179,14 @@ class Service(RuleBasedStateMachine):
             self.stack.close()
 
     def finish(self) -> None:
-        while self.cursor and not self.ended:
-            self.take(1000, 0, cursor=self.cursor)
-            self.no_id_comes_twice()
-        now = self.inside()
-        remaining = list(now)
-        position = 0
-        if self.failed_once:
-            # Order holds within each source, not across the pages of a walk with failures.
-            assert not _missing(self.before, self.rows)
-        else:
-            for row in self.rows:
-                position = remaining.index(row, position) + 1  # in the order of the truth
-            assert not _missing(self.before, self.rows)
-        assert not _missing(self.rows, now)
-        self.check_other_queries()
-
-    def check_other_queries(self) -> None:
+        while self.cursor:
+            self.read(1000, 0, cursor=self.cursor)
+            self.no_id_is_returned_twice()
+        now, position = self.inside(), 0
+        # After a failure, order holds within each source, not across the pages of a walk.
+        for row in () if self.failed_once else self.rows:
+            position = now.index(row, position) + 1
+        assert Counter(self.before) <= Counter(self.rows) <= Counter(now)
         feed: Feed = self.world.gateway()
         for record_id in self.ids[:: max(1, len(self.ids) // 5)]:
             assert self.run(feed.event(record_id, ANYONE)).event().id == record_id
@@ -210,17 +196,6 @@ class Service(RuleBasedStateMachine):
         assert set(self.ids) <= set(known)
         some = self.run(walk(feed, type="envelope.*", limits=400, **self.window))
         assert sorted(some.ids) == sorted(i for i, type_ in known.items() if type_.startswith("envelope."))
-
-
-def _missing(wanted: list[tuple[Any, ...]], found: list[tuple[Any, ...]]) -> dict[tuple[Any, ...], int]:
-    """Rows of `wanted`, with how often each, that `found` does not have as often."""
-    counts: dict[tuple[Any, ...], int] = {}
-    for row in wanted:
-        counts[row] = counts.get(row, 0) + 1
-    for row in found:
-        if row in counts:
-            counts[row] -= 1
-    return {row: count for row, count in counts.items() if count > 0}
 
 
 TestService = Service.TestCase

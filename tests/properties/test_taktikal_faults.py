@@ -86,7 +86,7 @@ async def check(options: dict[str, Any], rng: random.Random, lengths: Sequence[i
     clock.advance(seconds=options.get("lag_seconds", 1.0))  # entries that arrive later are not in the truth
     since = now - rng.choice((int(options["days"] * DAY), 30 * DAY, int(options["days"] * DAY * rng.random()) + 1))
     until = now - rng.choice((0, 0, int((now - since) * rng.random())))
-    truth = [row for row in one.truth() if since <= row[0] < until]
+    truth = one.truth(since, until)
     keys = sorted({row[3] for row in truth})
     window = {"since": format_micros(since), "until": format_micros(until)}
     warm, ids = gateway(emulator, clock), dict[str, list[str]]()

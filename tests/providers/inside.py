@@ -18,7 +18,6 @@ from tests.providers.http.httpx_transport import HttpxTransport
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 NOW_MICROS = int(NOW.timestamp()) * 1_000_000
-DAY = 86_400_000_000
 
 
 def taktikal(emulator: Any, **common: Any) -> ProviderHttp:

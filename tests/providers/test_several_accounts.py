@@ -7,7 +7,7 @@ import pytest
 
 from app.domain.caller import SCOPES, Caller
 from app.domain.errors import ParameterError
-from app.domain.times import format_micros
+from app.domain.times import DAY, format_micros
 from app.feed.model import FeedSettings
 from app.feed.service import Feed
 from app.providers.base import CommonSettings
@@ -19,8 +19,6 @@ from sandbox.subnoto import EmulatorOptions as SubnotoOptions
 from sandbox.taktikal import Emulator as TaktikalEmulator
 from sandbox.taktikal import EmulatorOptions as TaktikalOptions
 from tests.worlds import ANYONE, SECRET, Clock, World, any_limit, ask, describe, micros, walk
-
-DAY = 86_400_000_000
 
 
 class Accounts:

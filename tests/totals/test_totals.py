@@ -9,16 +9,14 @@ import pytest
 from app.domain.caller import Caller
 from app.domain.parameters import read_query
 from app.domain.query import CountQuery, Query
-from app.domain.times import format_micros, parse_rfc3339
+from app.domain.times import DAY, format_micros, parse_rfc3339
 from app.feed import totals as totals_cache
 from app.feed.model import Totals
 from app.feed.service import Feed
 from app.feed.totals import Groups, TotalsCache
 from sandbox.serving import serve
 from tests.providers.faulty import Rewritten
-from tests.worlds import ANYONE, SubnotoOptions, TaktikalOptions, World, ask, micros, served_world, walk, world
-
-DAY = 86_400_000_000
+from tests.worlds import ANYONE, SubnotoOptions, TaktikalOptions, World, ask, served_world, walk, world
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +43,7 @@ async def count(
 
 
 def window(one: World, days: float, length: float) -> dict[str, str]:
-    since = micros(one.clock()) - int(days * DAY)
+    since = one.now - int(days * DAY)
     return {"since": format_micros(since), "until": format_micros(since + int(length * DAY))}
 
 
@@ -138,7 +136,7 @@ async def test_an_envelopes_count_is_exact_only_where_the_window_holds_all_of_it
     async with world(taktikal=TaktikalOptions(events=300, key_dates=key_dates)) as one:
         feed = one.gateway()
         key = (await ask(feed, limit=1)).records[0].key[3]
-        before = format_micros(micros(one.clock()) - 200 * DAY)
+        before = format_micros(one.now - 200 * DAY)
         for given, relation in (({}, "eq"), ({"until": before}, "estimate"), ({"since": before}, "estimate")):
             own = (await count(feed, **given, envelope_id=key)).sources[0].provider_total
             assert own.relation == relation

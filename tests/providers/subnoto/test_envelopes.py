@@ -11,7 +11,7 @@ from app.domain.errors import ParameterError, SourcesFailed
 from app.domain.event import Event, Recipient
 from app.domain.parameters import read_query
 from app.domain.query import CountQuery
-from app.domain.times import format_micros
+from app.domain.times import DAY, format_micros
 from app.feed.service import Feed
 from app.privacy.pseudonyms import Pseudonyms
 from app.privacy.redaction import Redactor
@@ -21,9 +21,8 @@ from sandbox.subnoto import EmulatorOptions
 from tests.api.conftest import opened
 from tests.api.gateways import app_over
 from tests.providers.faulty import FAULTS, check_walk, failing, one_of
-from tests.worlds import ANYONE, World, ask, describe, micros, served_world, walk, world
+from tests.worlds import ANYONE, World, ask, describe, served_world, walk, world
 
-DAY = 86_400_000_000
 NO_PII = Caller("no-pii", frozenset({"events:read"}))
 GET = "/public/envelope/get"
 STATUSES = {"ENVELOPE_COMPLETED": "completed", "ENVELOPE_DECLINED": "declined", "ENVELOPE_CANCELED": "canceled"}
@@ -54,7 +53,7 @@ def truth(one: World) -> list[tuple[int, dict[str, Any], dict[str, str]]]:
     """(time, record, what the envelope API has of its envelope), from the emulator's history alone."""
     records = list(one.subnoto.history.truth())
     envelopes: dict[str, dict[str, str]] = {}
-    now = micros(one.clock()) // 1000
+    now = one.now // 1000
     for record in records:
         if not (key := record["envelopeUuid"]):
             continue
@@ -89,7 +88,7 @@ async def test_filters_are_exact_and_a_page_ends_before_it_guesses(
     records = truth(one)
     owner = next(envelope["owner"] for _, _, envelope in reversed(records) if envelope)
     asked = {name: value.format(owner=owner, OWNER=owner.upper()) for name, value in given.items()}
-    since, until = micros(one.clock()) - 45 * DAY, micros(one.clock())
+    since, until = one.now - 45 * DAY, one.now
     expected = sorted(
         (time, record["category"], record["envelopeUuid"] or "", record["sequence"], record["eventType"])
         for time, record, envelope in records
