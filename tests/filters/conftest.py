@@ -1,4 +1,4 @@
-"""One world with everything that filters can tell apart, and how a filter is held against the truth."""
+"""A world with values for each filter, and the comparison of a filter with the expected events."""
 
 import random
 from collections.abc import AsyncIterator, Iterator, Mapping
@@ -16,7 +16,7 @@ UNKNOWN_UUID = "99999999-9999-4999-8999-999999999999"
 
 @pytest.fixture(scope="session")
 def mixed() -> Iterator[World]:
-    """Nothing changes in it: its clock stands still."""
+    """A world whose clock stands still."""
     taktikal = TaktikalOptions(events=500, twins=0.03, tie_burst=2, logs="trimmed", order="shuffled")
     subnoto = SubnotoOptions(events=700, twins=0.03, tie_burst=4, skew_seconds=90, ties="shuffled")
     with served_world(taktikal, subnoto) as world:
@@ -37,13 +37,12 @@ def known(mixed: World) -> list[Fact]:
 
 
 async def check(one: World, known: list[Fact], given: Given, *, some: bool = True) -> None:
-    """The walk down equals the truth, the walk up is its reverse, and no call was refused. `some`: whether there are
-    such events."""
-    feed = one.gateway(TAKTIKAL_DATE_RANGE_MODE="activity", TAKTIKAL_LOG_MODE="trimmed")  # found out elsewhere
+    """Compare both orders of a query with the expected events. `some`: whether any is expected."""
+    feed = one.gateway(TAKTIKAL_DATE_RANGE_MODE="activity", TAKTIKAL_LOG_MODE="trimmed")  # no calibration
     now = one.now
     window = {"since": format_micros(now - 45 * DAY), **given}
     expected = rows(known, now - 45 * DAY, now, lambda fact: fact.matches(given))
-    assert bool(expected) == some, "the example shows nothing"
+    assert bool(expected) == some, "the example proves nothing"
     limits = random.Random(str(given))
     try:
         down = await walk(feed, limits=lambda: limits.choice((200, 1000)), **window)

@@ -1,5 +1,5 @@
-"""What each event of a world is, worked out from the emulators' histories by the words of contract section 3 and
-without the gateway's code: the truth that filters are held against."""
+"""The filterable properties of each event of a world, computed from the emulators' histories as contract section 3
+defines them, without the gateway's code."""
 
 import json
 import re
@@ -16,7 +16,7 @@ _PHONE_LIKE = re.compile(r"phone|ssn", re.IGNORECASE)
 
 @dataclass(frozen=True)
 class Fact:
-    """One event. `seen`: what a caller without `pii:read` may find it by; `texts`: what anybody else may."""
+    """One event. `texts`: the texts that `q` searches; `seen`: those for callers without `pii:read`."""
 
     order: tuple[Any, ...]
     row: tuple[Any, ...]
@@ -34,7 +34,7 @@ class Fact:
     flow_type: str | None = None
     status: str | None = None
     owner: str | None = None
-    actor_name: str = ""  #: of a system, too
+    actor_name: str = ""  #: also of a system
     addresses: tuple[str, ...] = ()  #: of recipient and target
     names: tuple[str, ...] = ()  #: of actor, recipient and target
 
@@ -54,7 +54,7 @@ class Fact:
         return self.type.startswith(pattern[:-1]) if pattern.endswith("*") else self.type == pattern
 
     def matches(self, given: Mapping[str, str | list[str]], *, pii: bool = True) -> bool:
-        """Whether a query with these filters has the event; other parameters are ignored."""
+        """Return whether a query with these filters returns the event. Other parameters are ignored."""
         tests: dict[str, Callable[[str], bool]] = {
             "type": self._is_of, "provider_type": lambda value: self.provider_type == value,
             "category": lambda value: self.category == value, "source": lambda value: self.source == value,
@@ -74,12 +74,12 @@ class Fact:
 
 
 def facts(one: World) -> list[Fact]:
-    """All events there are now, ascending in the order of contract section 4."""
+    """Return all events that exist now, in ascending order of contract section 4."""
     return sorted([*_taktikal(one), *_subnoto(one)], key=lambda fact: fact.order)
 
 
 def rows(found: list[Fact], since: int, until: int, keep: Callable[[Fact], bool]) -> list[tuple[Any, ...]]:
-    """The rows, ascending, that a query for [since, until) and `keep` must give."""
+    """Return the rows of the events of [since, until) that pass `keep`, ascending."""
     return [fact.row for fact in found if since <= fact.time < until and keep(fact)]
 
 

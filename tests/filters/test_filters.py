@@ -1,5 +1,5 @@
-"""Filters whose values nothing has, several envelopes, owners, windows to the microsecond, spellings, and parameters
-that a source has no notion of (contract, section 3). All others, alone and combined: `test_oracle.py`."""
+"""Filters without matching events, several envelopes, owners, windows to the microsecond, spellings, and parameters
+that do not apply to a source (contract, section 3). `test_oracle.py` tests all others, alone and combined."""
 
 import itertools
 import random
@@ -27,9 +27,8 @@ from tests.filters.facts import Fact, rows
 from tests.worlds import ANYONE, SubnotoOptions, World, ask, walk, world
 
 NO_PII = Caller("no-pii", frozenset({"events:read"}))
-#: The gateway's own judgement: patterns and provider types in this very spelling, recipients by nothing but id and
-#: address, unknown values.
-NONE: list[Given] = [
+#: Values of another spelling than the documented one, unknown values, and values of another source.
+UNMATCHED: list[Given] = [
     *({"type": one} for one in ("recip.*", "recipient", "recipients.*", "Recipient.signed", "no.such", "api.*")),
     *({"provider_type": one} for one in ("document_signed", "signeesigned", "NEVER_HEARD_OF", "SMS:*")),
     {"type": "unknown"},
@@ -41,22 +40,24 @@ NONE: list[Given] = [
 ]
 
 
-@pytest.mark.parametrize("given", NONE, ids=str)
-async def test_values_of_another_spelling_match_nothing(mixed: World, known: list[Fact], given: Given) -> None:
+@pytest.mark.parametrize("given", UNMATCHED, ids=str)
+async def test_values_of_another_spelling_or_source_match_nothing(
+    mixed: World, known: list[Fact], given: Given
+) -> None:
     await check(mixed, known, given, some=False)
 
 
 @pytest.mark.parametrize("count", [1, 3, 50])
-async def test_unknown_envelopes_hide_no_others(mixed: World, known: list[Fact], count: int) -> None:
+async def test_unknown_envelopes_hide_no_other_envelope(mixed: World, known: list[Fact], count: int) -> None:
     envelopes = sorted({fact.envelope for fact in known if fact.envelope})
     picked = random.Random(count).sample(envelopes, count)
     if count > 1:
-        # Unknown ones, and ones that cannot be Subnoto's, select nothing and break nothing.
+        # One unknown, and one that Subnoto would refuse.
         picked[:2] = [UNKNOWN_UUID, "no such envelope/at all?"]
     await check(mixed, known, {"envelope_id": picked})
 
 
-async def test_envelope_id_alone_starts_at_the_beginning(feed: Feed, known: list[Fact]) -> None:
+async def test_the_default_window_with_envelope_id_has_no_beginning(feed: Feed, known: list[Fact]) -> None:
     oldest = [next(f.envelope for f in known if f.source == name and f.envelope) for name in ("taktikal", "subnoto")]
     found = await walk(feed, envelope_id=oldest, limits=7)
     assert found.rows[::-1] == [f.row for f in known if f.envelope in oldest]
@@ -68,16 +69,15 @@ async def test_envelope_id_alone_starts_at_the_beginning(feed: Feed, known: list
     [{"flow_type": "NoSuchFlow"}, {"flow_id": "ffffffffffff"}, {"owner": "nobody@example.com"}, {"q": "zzz-no-such"}],
     ids=str,
 )
-async def test_values_nothing_has_are_empty(mixed: World, feed: Feed, known: list[Fact], given: dict[str, str]) -> None:
+async def test_values_without_a_match_give_an_empty_page(mixed: World, feed: Feed, given: dict[str, str]) -> None:
     page = await ask(feed, **given)
     assert page.records == []
     assert not page.has_more
     assert all(status.status in ("ok", "skipped") for status in page.sources)
-    # A value outside a documented list is the only thing that the gateway cannot know before it asks.
+    # Only Taktikal knows the values of this parameter, so that the gateway has to call it.
     refused = mixed.refused()
     assert all(call.params.get("FlowType") == "NoSuchFlow" for call in refused)
-    for each in (mixed.taktikal, mixed.subnoto):
-        each.calls.reset()
+    mixed.reset_calls()
 
 
 def last(known: list[Fact], source: str, has: Callable[[Fact], Any]) -> Fact:
@@ -86,21 +86,21 @@ def last(known: list[Fact], source: str, has: Callable[[Fact], Any]) -> Fact:
 
 @pytest.mark.parametrize("limit", [5, 60, 1000])
 @pytest.mark.parametrize("caller", [ANYONE, NO_PII], ids=["all", "masked"])
-async def test_owners_are_persons_whatever_the_pages(
+async def test_person_matches_owners_with_any_size_of_page(
     mixed: World, known: list[Fact], limit: int, caller: Caller
 ) -> None:
-    """Found here: of a trimmed log, the owner was known only where the window of a call held the `Created` entry."""
+    """Regression: of a trimmed log, the owner was known only if the range of a call included the `Created` entry."""
     now = mixed.now
     owner = next(fact.owner for fact in reversed(known) if fact.owner)
     expected = rows(known, now - 5 * DAY, now, lambda fact: fact.concerns(owner))
     feed = mixed.gateway(TAKTIKAL_DATE_RANGE_MODE="activity", TAKTIKAL_LOG_MODE="trimmed")
     found: list[Any] = []
-    asked: dict[str, Any] = {"person": owner.upper(), "since": format_micros(now - 5 * DAY)}
+    query: dict[str, Any] = {"person": owner.upper(), "since": format_micros(now - 5 * DAY)}
     try:
-        while asked:
-            page = await ask(feed, caller, limit=limit, **asked)
+        while query:
+            page = await ask(feed, caller, limit=limit, **query)
             found += page.records
-            asked = {"cursor": page.next_cursor} if page.next_cursor else {}
+            query = {"cursor": page.next_cursor} if page.next_cursor else {}
     finally:
         await feed.aclose()
     assert [record.key[0] for record in found] == [row[0] for row in expected[::-1]]
@@ -116,7 +116,7 @@ async def test_owners_are_persons_whatever_the_pages(
     ],
     ids=str,
 )  # fmt: skip
-async def test_a_parameter_without_notion_skips_the_source(
+async def test_a_parameter_that_does_not_apply_skips_the_source(
     mixed: World, feed: Feed, given: dict[str, str], skipped: str
 ) -> None:
     mixed.reset_calls()
@@ -129,9 +129,9 @@ async def test_a_parameter_without_notion_skips_the_source(
     assert by_name[skipped].calls == 0
     (other,) = set(by_name) - {skipped}
     assert by_name[other].status == "ok"
-    for asked in ({"source": skipped}, {"source": [skipped, other]}, {"provider": skipped}):
+    for selection in ({"source": skipped}, {"source": [skipped, other]}, {"provider": skipped}):
         with pytest.raises(ParameterError) as error:
-            await ask(feed, **given, **asked)
+            await ask(feed, **given, **selection)
         assert error.value.code == "filter_not_applicable"
         assert error.value.errors[0][0] == name
 
@@ -155,7 +155,7 @@ async def test_since_is_inclusive_and_until_exclusive_to_the_microsecond(
     mixed: World, feed: Feed, known: list[Fact], source: str
 ) -> None:
     own = [f for f in known if f.source == source]
-    # In the midst of ties, twins and bursts, and at lone events.
+    # At times of ties, twins and bursts, and of a single event.
     times = {f.time for f, g in itertools.pairwise(own) if f.time == g.time}
     rng = random.Random(5)
     for since in [*rng.sample(sorted(times), 3), own[len(own) // 2].time]:
@@ -174,7 +174,7 @@ async def test_since_is_inclusive_and_until_exclusive_to_the_microsecond(
     assert mixed.refused() == []
 
 
-async def test_only_until_is_the_thirty_days_before_it(feed: Feed) -> None:
+async def test_until_alone_selects_the_thirty_days_before_it(feed: Feed) -> None:
     page = await ask(feed, until="2026-05-01T02:00:00+02:00")
     assert format_micros(page.window.until or 0) == "2026-05-01T00:00:00.000000Z"
     assert page.window.since == (page.window.until or 0) - 30 * DAY
@@ -191,8 +191,9 @@ async def test_only_until_is_the_thirty_days_before_it(feed: Feed) -> None:
     ],
     ids=str,
 )
-async def test_the_edges_of_the_calendar(mixed: World, feed: Feed, edge: dict[str, str]) -> None:
-    """Any valid date-time is a window or a parameter error, never a crash."""
+async def test_the_edges_of_the_calendar_are_accepted_or_parameter_errors(
+    mixed: World, feed: Feed, edge: dict[str, str]
+) -> None:
     for order in ("asc", "desc"):
         with suppress(ParameterError):
             page = await ask(feed, order=order, limit=5, **edge)
@@ -208,7 +209,7 @@ async def count(feed: Feed, *keys: str) -> tuple[Any, Any]:
 
 @pytest.mark.parametrize("key_case", ["honoured", "ignored"])
 @pytest.mark.parametrize("order", ["asc", "desc"])
-async def test_one_envelope_in_several_spellings_comes_once(key_case: Any, order: str) -> None:
+async def test_one_envelope_in_several_spellings_is_returned_once(key_case: Any, order: str) -> None:
     async with world(taktikal=EmulatorOptions(events=300, key_case=key_case)) as one:
         feed = one.gateway()
         key = (await ask(feed, limit=1)).records[0].key[3]
@@ -223,7 +224,7 @@ async def test_one_envelope_in_several_spellings_comes_once(key_case: Any, order
 
 
 @pytest.mark.parametrize("key_case", ["honoured", "ignored"])
-async def test_envelopes_whose_keys_differ_in_letter_case_alone_all_come(key_case: Any) -> None:
+async def test_envelopes_whose_keys_differ_in_letter_case_are_all_returned(key_case: Any) -> None:
     async with world(taktikal=EmulatorOptions(events=0, key_case=key_case)) as one:
         for key in ("spA", "spa", "spB"):
             for status in ("Created", "Reminder", "Completed"):
@@ -244,14 +245,13 @@ SPELLINGS = {
     "capitals": lambda text: unicodedata.normalize("NFD", text).upper(),
     "non-breaking": lambda text: text.replace(" ", "\u00a0"),
     "narrow": lambda text: text.replace(" ", "\u202f"),
-    "without width": lambda text: "".join(f"{one}\u200b" for one in text),
-    "hyphenated and marked": lambda text: f"\u200f{text[:4]}\u00ad{text[4:]}\ufeff",
+    "zero-width spaces": lambda text: "".join(f"{one}\u200b" for one in text),
+    "hyphens and marks": lambda text: f"\u200f{text[:4]}\u00ad{text[4:]}\ufeff",
 }
-PLAIN = Caller("plain", frozenset({"events:read"}))
 
 
-async def test_a_text_is_found_however_its_characters_are_written() -> None:
-    """Each spelling finds all, at both vendors; a person whose name and address differ by a letter is never found."""
+async def test_text_filters_match_any_unicode_spelling() -> None:
+    """Each spelling matches all others, at both vendors; a name and an address with another letter do not match."""
     async with world(taktikal=EmulatorOptions(events=0), subnoto=SubnotoOptions(events=0)) as one:
         people = [(NAME, ADDRESS), ("J\u00f3n Por Stra\u00dfe \u00c5strand", "jon.stra\u00dfe.\u00e5strand@example.is")]
         for number, ((name, address), write) in enumerate(itertools.product(people, SPELLINGS.values())):
@@ -265,26 +265,26 @@ async def test_a_text_is_found_however_its_characters_are_written() -> None:
             one.taktikal.history.append(f"sp{key}", "SigneeSigned", at=at, created_by=address, signeeKey=f"si{key}")
         feed = one.gateway()
         events = [record.event() for record in (await ask(feed)).records]
-        right = events[: len(events) // 2]
-        assert len(right) == 2 * len(SPELLINGS)
-        for asked, caller in itertools.product(SPELLINGS, (ANYONE, PLAIN)):
-            # With `pii:read`, q is the provider's own search at Taktikal. An address has no blank of any width.
-            judged = [event for event in right if caller is PLAIN or event.source == "subnoto"]
-            cases = [("q", NAME, judged), ("q", ADDRESS, judged), ("person", NAME, right)]
-            if asked not in ("without width", "hyphenated and marked"):
-                cases += [(name, ADDRESS, right) for name in ("actor", "recipient", "person")]
+        matching = events[: len(events) // 2]
+        assert len(matching) == 2 * len(SPELLINGS)
+        for spelling, caller in itertools.product(SPELLINGS, (ANYONE, NO_PII)):
+            # With `pii:read`, q is Taktikal's own search. An address contains no space of any width.
+            by_gateway = [event for event in matching if caller is NO_PII or event.source == "subnoto"]
+            cases = [("q", NAME, by_gateway), ("q", ADDRESS, by_gateway), ("person", NAME, matching)]
+            if spelling not in ("zero-width spaces", "hyphens and marks"):
+                cases += [(name, ADDRESS, matching) for name in ("actor", "recipient", "person")]
             for name, text, wanted in cases:
                 sources = {event.source for event in wanted}
-                page = await ask(feed, caller, **{name: SPELLINGS[asked](text)}, source=sorted(sources))
+                page = await ask(feed, caller, **{name: SPELLINGS[spelling](text)}, source=sorted(sources))
                 found = [record.event().id for record in page.records]
-                assert found == [event.id for event in wanted], (name, asked, caller.name)
+                assert found == [event.id for event in wanted], (name, spelling, caller.name)
 
 
 PROVIDERS = find_providers()
 
 
 class AnySource:
-    """A source that reads whatever is asked for."""
+    """A source with one stream, which two values exclude."""
 
     def __init__(self, provider: str) -> None:
         self.name = self.provider = provider
@@ -315,7 +315,7 @@ class AnySource:
         ("subnoto", {"workspace_id": "none"}, "none is not a workspace id of these sources"),
     ],
 )
-def test_values_that_match_nothing(providers: str, given: dict[str, str], message: str | None) -> None:
+def test_values_that_match_nothing_have_a_warning(providers: str, given: dict[str, str], message: str | None) -> None:
     ((name, value),) = given.items()
     query = Query.model_validate({name: value if name in ("workspace_id", "recipient") else (value,)})
     sources: Any = [AnySource(provider) for provider in providers.split()]
@@ -353,7 +353,7 @@ def test_values_that_match_nothing(providers: str, given: dict[str, str], messag
         ),
     ],
 )
-def test_values_that_match_nothing_together_or_are_several(
+def test_filters_that_contradict_each_other_have_a_warning(
     given: dict[str, Any], expected: list[tuple[str, str, str]]
 ) -> None:
     sources: Any = [AnySource("taktikal"), AnySource("subnoto")]
@@ -366,7 +366,7 @@ def test_values_that_match_nothing_together_or_are_several(
 
 @pytest.mark.parametrize("vendor", ["taktikal", "subnoto"])
 @pytest.mark.parametrize("given", [{"type": ("envelope.created",)}, {"type_not": ("recipient.*",)}])
-async def test_a_provider_type_that_the_filters_by_type_exclude(vendor: str, given: dict[str, Any]) -> None:
+async def test_a_provider_type_excluded_by_the_type_filters_has_a_warning(vendor: str, given: dict[str, Any]) -> None:
     keys = ("TAKTIKAL_COMPANY_KEY", "TAKTIKAL_API_KEY", "SUBNOTO_ACCESS_KEY", "SUBNOTO_SECRET_KEY")
     source = PROVIDERS[vendor].from_environment(dict.fromkeys(keys, "k"), CommonSettings())
     assert source is not None

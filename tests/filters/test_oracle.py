@@ -1,5 +1,5 @@
-"""Any filters together, by any caller, in pages, in every export format and in counts: always the same events, and the
-truth's."""
+"""Random combinations of filters: pages, every export format and counts contain exactly the expected events, for
+callers with any scopes."""
 
 import asyncio
 import random
@@ -25,19 +25,19 @@ KEYS: dict[str, Callable[[Fact], str]] = {
     "category": lambda fact: fact.category, "source": lambda fact: fact.source,
     "actor": lambda fact: fact.actor or fact.actor_name, "day": lambda fact: format_micros(fact.time)[:10],
 }  # fmt: skip
-#: Filters of which one of the vendors has no notion, and the field of a fact.
+#: Filters that apply to one vendor only, and the field of a fact.
 OF_ONE_VENDOR = {"owner": "owner", "flow_id": "flow_id", "flow_type": "flow_type", "workspace_id": "workspace"}
-#: Two of these together may leave no source to ask, which is refused.
+#: Two of these together may exclude all sources, which is refused.
 EXCLUSIVE = {*OF_ONE_VENDOR, "envelope_status", "source", "provider", "source.not"}
 Pairs = list[tuple[str, str]]
 
 
 class Gateway:
-    """What is true of a world, and a client of a gateway in front of it."""
+    """The expected events of a world, and a client of a gateway that reads it."""
 
     def __init__(self, one: World, loop: asyncio.Runner) -> None:
         self.known, self._loop = facts(one), loop
-        self.sizes: list[int] = []  #: of the answers
+        self.sizes: list[int] = []  #: numbers of events per query
         environment = {"TAKTIKAL_DATE_RANGE_MODE": "activity", "TAKTIKAL_LOG_MODE": "whole"}
         self._opened = opened(app_over(one, environment))
         self._client = loop.run(self._opened.__aenter__())
@@ -48,15 +48,15 @@ class Gateway:
         return answer
 
     def pages(self, key: str, pairs: Pairs, limit: str) -> list[dict[str, Any]]:
-        """The events of all pages."""
+        """Return the events of all pages."""
         found: list[dict[str, Any]] = []
-        asked = pairs
+        query = pairs
         while True:
-            page = self.get("/events", key, [*asked, ("limit", limit)]).json()
+            page = self.get("/events", key, [*query, ("limit", limit)]).json()
             found += page["data"]
             if page["page"]["next_cursor"] is None:
                 return found
-            asked = [("cursor", page["page"]["next_cursor"])]
+            query = [("cursor", page["page"]["next_cursor"])]
 
     def close(self) -> None:
         self._loop.run(self._opened.__aexit__(None, None, None))
@@ -65,20 +65,20 @@ class Gateway:
 @pytest.fixture(scope="module")
 def gateway() -> Iterator[Gateway]:
     clock = Clock(datetime.now(UTC).replace(microsecond=0) + timedelta(minutes=5))
-    # Whole logs: in a trimmed one, an owner is known only where the range has the Created entry.
+    # Whole logs: in a trimmed log, an owner is known only if the range includes the `Created` entry.
     taktikal = TaktikalOptions(events=160, twins=0.05, logs="whole", order="shuffled")
     subnoto = SubnotoOptions(events=220, twins=0.05, skew_seconds=90, ties="shuffled")
     with served_world(taktikal, subnoto, clock) as one, asyncio.Runner() as loop:
         made = Gateway(one, loop)
         yield made
         made.close()
-        assert sum(map(bool, made.sizes)) > len(made.sizes) / 3, "the examples show nothing"
+        assert sum(map(bool, made.sizes)) > len(made.sizes) / 3, "most examples prove nothing"
         assert one.refused() == []
 
 
 def values_of(known: list[Fact], rng: random.Random) -> dict[str, list[str]]:
-    """For each filter, values that occur, one that does not, and such as most events have or lack."""
-    # Of each type as many: the rare ones are the odd ones.
+    """Return for each filter values that occur, and some that do not or that most events have."""
+    # One event of each type, so that rare types are covered.
     by_type: dict[str, list[Fact]] = {}
     for fact in known:
         by_type.setdefault(fact.type, []).append(fact)
@@ -114,7 +114,7 @@ FOCUS = [*values_of([], random.Random())]
 
 
 def query_of(known: list[Fact], focus: str, rng: random.Random) -> Pairs:
-    """The filter `focus` and up to two others."""
+    """Return the filter `focus` and up to two others."""
     values = values_of(known, rng)
     found: dict[str, str] = {}
     for name in [focus, *rng.sample(sorted(values), rng.choice((0, 0, 1, 2)))]:
@@ -133,7 +133,7 @@ def row_of(event: dict[str, Any]) -> tuple[str, ...]:
 
 
 @pytest.mark.parametrize("focus", FOCUS)
-def test_every_way_to_ask_has_exactly_the_events_that_match(gateway: Gateway, focus: str) -> None:
+def test_pages_exports_and_counts_contain_exactly_the_matching_events(gateway: Gateway, focus: str) -> None:
     rng = random.Random(focus)
     for key, order in (ALL, "desc"), (rng.choice(("plain", "reader")), "asc"):
         check(gateway, query_of(gateway.known, focus, rng), key, order, rng)
@@ -146,7 +146,7 @@ def check(gateway: Gateway, pairs: Pairs, key: str, order: str, rng: random.Rand
     now = time.time_ns() // 1000
     ends = {name: now - HOURS[value] * 3600 * SECOND for name, value in pairs if name in ("since", "until")}
     since, until = ends["since"], ends.get("until", now)
-    # The durations are counted from the gateway's now, which moves while it is asked.
+    # Durations are relative to the gateway's clock, which advances during the queries.
     is_close = any(abs(fact.time - end) < 20 * SECOND for fact in gateway.known for end in (since, until))
     if since >= until or is_close:
         return

@@ -52,7 +52,7 @@ BUGS = (
         "            self.begin = self._search.begin()\n"
         "            if self._hint is not None:\n"
         "                self.begin = max(self.log.first, min(self.log.end, self.log.number(self._hint[0])))\n",
-        "tests/properties/test_positions.py::test_a_hint_need_not_be_right",
+        "tests/properties/test_positions.py::test_wrong_hints_change_no_result",
     ),
     Bug(
         "ordinals are counted within a page (Subnoto)",
@@ -60,14 +60,14 @@ BUGS = (
         "number_ties(self._request.source, self.walk.calls.query.category, taken.rows, self._keeps)",
         "number_ties(self._request.source, self.walk.calls.query.category, [pair for pair in taken.rows if pair[1].time"
         " != self._span.position[0] or len(self._span.position) == 1 or pair[0] % 2], self._keeps)",
-        "tests/properties/test_readers.py::test_subnoto_gives_every_record_once_in_order",
+        "tests/properties/test_readers.py::test_subnotos_reader_returns_each_record_once_in_order",
     ),
     Bug(
         "ordinals are counted over a whole log, of which a page may hold a part (Taktikal)",
         "app/providers/taktikal/record.py",
         " place * _TIED + len(group) - 1), ordinals[twin]\n",
         " place * _TIED + len(group) - 1), records.index(record)\n",
-        "tests/properties/test_readers.py::test_taktikal_gives_every_record_once_in_order",
+        "tests/properties/test_readers.py::test_taktikals_reader_returns_each_record_once_in_order",
     ),
     Bug(
         "until is inclusive (positions)",
@@ -81,7 +81,7 @@ BUGS = (
         "app/providers/taktikal/reader.py",
         "records_of(self._source, process, window.start, window.end, self._latest)",
         "records_of(self._source, process, window.start, window.end + 1, self._latest)",
-        "tests/properties/test_readers.py::test_taktikal_gives_every_record_once_in_order",
+        "tests/properties/test_readers.py::test_taktikals_reader_returns_each_record_once_in_order",
     ),
     Bug(
         "a window skips its edge microsecond",
@@ -102,7 +102,7 @@ BUGS = (
         "app/providers/taktikal/reader.py",
         "records_of(self._source, process, window.start, window.end, self._latest)",
         "records_of(self._source, process, window.start, window.end - (window.width > 1), self._latest)",
-        "tests/properties/test_readers.py::test_taktikal_gives_every_record_once_in_order",
+        "tests/properties/test_readers.py::test_taktikals_reader_returns_each_record_once_in_order",
     ),
     Bug(
         "rows are returned without regard to the skew",
@@ -116,7 +116,7 @@ BUGS = (
         "app/paging/steadiness.py",
         "        if len(pages) <= 1 or (",
         "        if pages or (",
-        "tests/properties/test_moving_logs.py::test_a_log_that_moves_all_the_time_is_read",
+        "tests/properties/test_moving_logs.py::test_a_log_that_changes_with_each_call_is_read",
     ),
     Bug(
         "a page that repeats rows of the next page is accepted",
@@ -130,28 +130,28 @@ BUGS = (
         "app/paging/position_log.py",
         "SUPPORT = 3",
         "SUPPORT = 0",
-        "tests/properties/test_moving_logs.py::test_a_wrong_time_at_the_edge_of_a_page_hides_no_other",
+        "tests/properties/test_moving_logs.py::test_a_wrong_time_at_the_edge_of_a_page_hides_no_other_record",
     ),
     Bug(
         "a page ends at a stopped stream before another was read as far",
         "app/paging/merge.py",
         "                waiting = self._waiting()\n                self.has_more = not waiting\n",
         "                waiting = []\n                self.has_more = True\n",
-        "tests/properties/test_merge.py::test_three_busy_streams_that_stop_here_and_there",
+        "tests/properties/test_merge.py::test_three_long_streams_that_stop_lose_and_repeat_nothing",
     ),
     Bug(
         "an event is returned before a slower stream was read",
         "app/paging/merge.py",
         "        edge = (stream.complete_until,)\n        return not (key < edge if self._ascending else key > edge)",
         "        return False",
-        "tests/properties/test_merge.py::test_one_page_has_what_comes_first",
+        "tests/properties/test_merge.py::test_one_page_contains_the_first_events",
     ),
     Bug(
         "a run of one stream's events is returned before earlier events of another",
         "app/paging/merge.py",
         "while buffer and len(run) < most and (edge is None or self._is_beyond(edge, buffer[0].key)):",
         "while buffer and len(run) < most:",
-        "tests/properties/test_merge.py::test_one_page_has_what_comes_first",
+        "tests/properties/test_merge.py::test_one_page_contains_the_first_events",
     ),
     Bug(
         "events beyond a falling watermark stay on the page",
@@ -172,7 +172,7 @@ BUGS = (
         "app/paging/cursor.py",
         '        if base64.urlsafe_b64encode(raw).rstrip(b"=").decode() != text:',
         "        if False:",
-        "tests/properties/test_cursors.py::test_only_the_spelling_that_was_handed_out_is_good",
+        "tests/properties/test_cursors.py::test_only_the_canonical_encoding_of_a_cursor_is_accepted",
     ),
 )
 

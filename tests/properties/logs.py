@@ -1,4 +1,4 @@
-"""Histories that no one would write by hand, for logs that have positions but no dates."""
+"""Strategies for logs with positions but no dates, and walks over them."""
 
 import random
 from collections.abc import Callable, Sequence
@@ -13,7 +13,7 @@ from app.paging.position_reader import LogMoved, OddPages, PositionReader, Respo
 @dataclass
 class Row:
     time: int | None
-    number: int = -1  #: in order of insertion, from the beginning of the log; only the test looks at it
+    number: int = -1  #: in order of insertion, from the beginning of the log; used by tests only
     bad: bool = False
 
     def __hash__(self) -> int:
@@ -28,7 +28,8 @@ class Row:
 
 @dataclass
 class Log:
-    """A log that grows and forgets. A row is never older than an earlier one by more than `skew`."""
+    """A log to which rows are appended and from which the oldest are deleted. A row is older than an earlier one by at
+    most `skew`."""
 
     skew: int
     page_size: int
@@ -37,13 +38,13 @@ class Log:
     count: int = 0
 
     def append(self, steps: list[tuple[int, int]]) -> None:
-        """(how far time goes on, how far this row lies behind) pairs."""
+        """Append a row for each (increase of the newest time, how far the row is behind it)."""
         for step, behind in steps:
             self.peak += step
             self.rows.append(Row(self.peak - min(behind, self.skew), self.count))
             self.count += 1
 
-    def forget(self, number: int) -> None:
+    def delete_oldest(self, number: int) -> None:
         del self.rows[:number]
 
     def page(self, page: int) -> Response[Row]:
@@ -67,7 +68,7 @@ def logs(draw: st.DrawFn) -> Log:
 
 @dataclass
 class Reading:
-    """Pages of a walk over a log, resumed from keys and hints as a cursor would. `calls` counts pages fetched."""
+    """A walk over a log, page by page, resumed from keys and hints as a cursor does. `calls` counts fetched pages."""
 
     log: Log
     ascending: bool
@@ -88,7 +89,7 @@ class Reading:
         between: Callable[[], None] = lambda: None,
         marks: Callable[[], Sequence[tuple[int, int]]] = lambda: (),
     ) -> list[Row]:
-        """All rows of [since, until), page after page, in reading order."""
+        """Return all rows of [since, until) in reading order."""
         position: tuple[int, int] | None = None
         hint: list[int] | None = None
         for _ in range(2000):
@@ -99,7 +100,7 @@ class Reading:
             position = (page[-1].time, page[-1].number)
             hint = hint_at(page[-1].time)
             between()
-        raise AssertionError("no end")
+        raise AssertionError("the walk does not end")
 
     def page(
         self,
@@ -109,7 +110,7 @@ class Reading:
         rng: random.Random,
         marks: Sequence[tuple[int, int]] = (),
     ) -> tuple[list[Row], bool, Callable[[int], list[int] | None]]:
-        """One page beyond `position`, whether there is more, and hints for the next."""
+        """Return one page beyond `position`, whether more rows follow, and the function for the next page's hint."""
         found: list[Row] = []
         start = position[0] if position else self.since if self.ascending else self.until - 1
         walk = self._new(start, hint, marks)
@@ -125,7 +126,7 @@ class Reading:
                 walk = self._new(start, near and near[:2])
                 continue
             taken = walk.take()
-            self._check(taken.complete_until, taken.ended)
+            assert taken.ended or self.since <= taken.complete_until <= self.until
             rows = sorted((row for _, row in taken.rows), key=lambda row: (row.time, row.number))
             for row in rows if self.ascending else reversed(rows):
                 key = (row.time, row.number)
@@ -156,19 +157,16 @@ class Reading:
                 walk.steadiness.confirm(self._round([again], rng)[0])
             else:
                 return
-        raise AssertionError("no end")
+        raise AssertionError("the page does not end")
 
     def _round(self, pages: list[int], rng: random.Random) -> list[Response[Row]]:
-        """Responses that are made one after the other, in any order, while the log goes on."""
+        """Return responses that are made sequentially, in random order, while the log changes."""
         made: dict[int, Response[Row]] = {}
         for page in rng.sample(pages, len(pages)):
             self.calls += 1
             self.during()
             made[page] = self.log.page(page)
         return [made[page] for page in pages]
-
-    def _check(self, complete_until: int, ended: bool) -> None:
-        assert ended or self.since <= complete_until <= self.until
 
     def truth(self, rows: list[Row]) -> list[Row]:
         inside = [row for row in rows if self.since <= row.time < self.until]

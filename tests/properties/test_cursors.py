@@ -1,5 +1,5 @@
-"""Cursors: what is sealed is opened again, and nothing else is: of a hundred thousand edited ones with
-FUZZ_EXAMPLES=100000, none."""
+"""`CursorCodec` opens the cursors that it sealed and rejects all others; with FUZZ_EXAMPLES=100000, as many edited
+ones."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "5000"))
 ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 
 TEXT = st.text(max_size=30)
-#: What a parameter may be.
+#: Values of parameters.
 WORD = st.text("abcXYZé.-_~@0189", min_size=1, max_size=30)
 WORDS = st.lists(WORD, max_size=6, unique=True).map(lambda found: tuple(sorted(found)))
 NUMBER = st.integers(-(1 << 62), 1 << 62)
@@ -55,7 +55,7 @@ STATES = st.builds(
 
 
 @given(STATES)
-def test_what_is_sealed_is_opened_again(state: CursorState) -> None:
+def test_a_sealed_cursor_is_opened(state: CursorState) -> None:
     cursor = SEALER.seal(state)
     assert SEALER.open(cursor) == state
     assert SEALER.seal(state) == cursor
@@ -63,7 +63,7 @@ def test_what_is_sealed_is_opened_again(state: CursorState) -> None:
 
 
 @given(STATES)
-def test_another_secret_opens_nothing_and_rotation_opens_both(state: CursorState) -> None:
+def test_a_new_secret_rejects_old_cursors_and_a_rotated_codec_opens_both(state: CursorState) -> None:
     old, new = SEALER, CursorCodec(SECRETS[1:])
     rotated = CursorCodec((SECRETS[1], SECRETS[0]))
     with pytest.raises(InvalidCursor, match="GATEWAY_CURSOR_SECRET"):
@@ -79,8 +79,8 @@ def example_state(size: int = 1) -> CursorState:
     return CursorState(query, 1, 2, 100, ("raw",), False, [12345678], {"taktikal": streams, "subnoto": {}})
 
 
-def test_only_the_spelling_that_was_handed_out_is_good() -> None:
-    """base64 leaves bits of the last character unused, allows padding, two alphabets and, leniently, other bytes."""
+def test_only_the_canonical_encoding_of_a_cursor_is_accepted() -> None:
+    """base64 has unused bits in the last character, optional padding and two alphabets; decoders skip other bytes."""
     for size in range(1, 9):
         cursor = SEALER.seal(example_state(size))
         padding = "=" * (-len(cursor) % 4)
@@ -101,16 +101,16 @@ def text_of(raw: bytes) -> str:
     return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
 
 
-#: Of both secrets, small ones, and such as are compressed.
-GOOD = [
+#: Small and compressed cursors, sealed with each secret.
+VALID = [
     codec.seal(example_state(size)) for codec in (SEALER, CursorCodec(SECRETS[1:])) for size in (*range(1, 19), 40, 50)
 ]
 LETTERS = (string.ascii_letters + string.digits + "-_=+/ \n.%").encode()
 
 
 def edited(rng: random.Random, text: str, other: str) -> str:
-    """Up to three edits of its bytes or of its characters: a piece is left out, doubled, turned round, or replaced by
-    chance, by zeros or by the same piece of another cursor."""
+    """Return a cursor after up to three edits of its bytes or characters: a slice is removed, doubled, reversed, or
+    replaced by random bytes, zeros or the same slice of another cursor."""
     is_raw = rng.random() < 0.5
     whole, foreign = (raw_of(one) if is_raw else bytearray(one.encode()) for one in (text, other))
     for _ in range(rng.choice((1, 1, 2, 3))):
@@ -125,12 +125,12 @@ def edited(rng: random.Random, text: str, other: str) -> str:
 
 
 def test_no_edited_cursor_is_accepted() -> None:
-    sealer, rng, good, tried = CursorCodec(SECRETS), random.Random(20260601), set(GOOD), 0
-    assert all(sealer.open(text).limit == 100 for text in GOOD), "or what follows would prove nothing"
-    assert len(good) == len(GOOD)
+    sealer, rng, valid, tried = CursorCodec(SECRETS), random.Random(20260601), set(VALID), 0
+    assert all(sealer.open(text).limit == 100 for text in VALID), "a cursor is rejected before it is edited"
+    assert len(valid) == len(VALID)
     while tried < EXAMPLES:
-        text = edited(rng, *rng.sample(GOOD, 2))
-        if text in good:
+        text = edited(rng, *rng.sample(VALID, 2))
+        if text in valid:
             continue  # an edit may change nothing
         tried += 1
         with pytest.raises(InvalidCursor):
@@ -138,7 +138,7 @@ def test_no_edited_cursor_is_accepted() -> None:
 
 
 @pytest.mark.parametrize("size", [1, 50])
-def test_every_single_bit_counts(size: int) -> None:
+def test_a_cursor_with_one_changed_bit_is_rejected(size: int) -> None:
     raw = raw_of(SEALER.seal(example_state(size)))
     for place in range(len(raw) * 8):
         changed = bytearray(raw)
@@ -148,13 +148,13 @@ def test_every_single_bit_counts(size: int) -> None:
 
 
 @given(st.text(max_size=200))
-def test_foreign_text_is_refused(text: str) -> None:
+def test_arbitrary_text_is_rejected(text: str) -> None:
     with pytest.raises(InvalidCursor):
         SEALER.open(text)
 
 
 @given(st.binary(max_size=200))
-def test_foreign_bytes_are_refused(raw: bytes) -> None:
+def test_arbitrary_bytes_are_rejected(raw: bytes) -> None:
     for head in (b"", b"\x01", b"\x02"):
         with pytest.raises(InvalidCursor):
             SEALER.open(text_of(head + raw))
@@ -168,14 +168,14 @@ def state(**changes: object) -> CursorState:
     return CursorState(**(values | changes))  # type: ignore[arg-type]
 
 
-def test_nothing_of_the_content_can_be_read() -> None:
+def test_a_cursor_does_not_reveal_its_filters() -> None:
     secret = "person@example.com"
     cursor = SEALER.seal(state(query=Query(actor=secret)))
     assert secret.encode() not in raw_of(cursor)
     assert b"person" not in raw_of(cursor)
 
 
-def test_the_longest_filters_over_many_sources_give_a_cursor_that_is_taken() -> None:
+def test_the_cursor_of_the_longest_filters_over_many_sources_is_accepted() -> None:
     rng = random.Random(1)
     names = tuple("".join(rng.choices(string.ascii_letters + string.digits, k=319)) for _ in range(50))
     streams = {name: StreamState(hint=[rng.randrange(10**6), 3]) for name in names}
@@ -200,7 +200,7 @@ def test_what_this_secret_sealed_in_another_shape_says_start_over() -> None:
             SEALER.open(text_of(sealed))
 
 
-def test_there_has_to_be_a_secret() -> None:
+def test_a_codec_without_a_secret_is_rejected() -> None:
     with pytest.raises(ValueError, match="secret"):
         CursorCodec([])
 

@@ -1,4 +1,4 @@
-"""Event ids: opaque, canonical, and never made from anything but identity."""
+"""Event ids: opaque, canonical, and derived from the identity of an event only."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ LOCATORS = st.binary(max_size=300)
 
 
 @given(SOURCES, ORDINALS, LOCATORS)
-def test_an_id_is_read_as_it_was_written(source: str, ordinal: int, locator: bytes) -> None:
+def test_an_id_is_decoded_to_its_parts(source: str, ordinal: int, locator: bytes) -> None:
     text = encode_event_id(source, ordinal, locator)
     assert decode_event_id(text) == EventId(source_hash(source), ordinal, locator)
     assert text.replace("-", "").replace("_", "").isalnum()
@@ -32,18 +32,18 @@ def test_two_identities_have_two_ids(one: tuple[str, int, bytes], other: tuple[s
 @given(
     st.one_of(st.text(max_size=120), st.binary(max_size=120).map(lambda raw: base64.urlsafe_b64encode(raw).decode()))
 )
-def test_foreign_text_is_no_id(text: str) -> None:
+def test_arbitrary_text_is_rejected_unless_it_is_canonical(text: str) -> None:
     try:
         found = decode_event_id(text)
     except ValueError:
         return
-    # What is taken for an id is spelled exactly as one, but for an overlong ordinal.
+    # An accepted text is the canonical encoding, except for an overlong ordinal.
     raw = b"\x01" + found.source_hash
     assert base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)).startswith(raw)
 
 
 @given(SOURCES, ORDINALS, LOCATORS, st.data())
-def test_other_spellings_are_refused(source: str, ordinal: int, locator: bytes, data: st.DataObject) -> None:
+def test_other_encodings_are_rejected(source: str, ordinal: int, locator: bytes, data: st.DataObject) -> None:
     text = encode_event_id(source, ordinal, locator)
     place = data.draw(st.integers(0, len(text)))
     for other in (text + "=", text + "\n", text[:place] + " " + text[place:], text[:place] + "é" + text[place:]):
@@ -59,7 +59,7 @@ def test_other_spellings_are_refused(source: str, ordinal: int, locator: bytes, 
         ("taktikal", 300, b"\x00\xff", "Abo1Z1HNoPz5rAIA_w"),
     ],
 )
-def test_what_was_handed_out_yesterday_is_found_tomorrow(source: str, ordinal: int, locator: bytes, text: str) -> None:
+def test_the_encoding_is_stable(source: str, ordinal: int, locator: bytes, text: str) -> None:
     assert encode_event_id(source, ordinal, locator) == text
     assert decode_event_id(text) == EventId(source_hash(source), ordinal, locator)
 
@@ -69,17 +69,17 @@ def test_what_was_handed_out_yesterday_is_found_tomorrow(source: str, ordinal: i
     ["", "A", "AA", "Ag" + "A" * 20, "Abo1Z1HNoPz5", "Abo1Z1HNoPz5gA", "Abo1Z1HNoPz5AB", "Abo1Z1HNoPz5A+",
      "A" * (MAX_ID + 1)],
 )  # fmt: skip
-def test_what_is_no_id(text: str) -> None:
+def test_malformed_ids_are_rejected(text: str) -> None:
     with pytest.raises(ValueError, match="not an event id"):
         decode_event_id(text)
 
 
-def test_the_longest_key_that_is_taken_has_an_id_that_is_taken() -> None:
+def test_the_id_of_the_longest_accepted_key_is_accepted() -> None:
     locator = bytes(16) + ("\U0001d4b3" * MAX_KEY).encode()
     assert decode_event_id(encode_event_id("taktikal", 1 << 32, locator)).locator == locator
 
 
-def test_names_have_hashes_of_their_own() -> None:
+def test_hashes_of_source_names_differ() -> None:
     names = ["taktikal", "Taktikal", "taktikal ", "subnoto", "a", "b", "ö", ""]
     assert len({source_hash(name) for name in names}) == len(names)
 
@@ -90,6 +90,6 @@ def test_numbers_are_packed_and_unpacked(number: int, rest: bytes) -> None:
 
 
 @pytest.mark.parametrize("raw", [b"", b"\x80", b"\xff" * 10, b"\x80" * 11 + b"\x01"])
-def test_no_number_is_refused(raw: bytes) -> None:
+def test_malformed_numbers_are_rejected(raw: bytes) -> None:
     with pytest.raises(ValueError, match="not an event id"):
         unpack_uint(raw)

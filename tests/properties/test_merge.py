@@ -1,4 +1,5 @@
-"""`Merge` over arbitrary batches: every event emitted is certain, positions resume without loss or double."""
+"""`Merge` over arbitrary batches: no earlier event follows a returned one, and positions resume without loss or
+repetition."""
 
 from __future__ import annotations
 
@@ -24,18 +25,16 @@ class Rec:
 
 @dataclass
 class Source:
-    """One stream's truth, ascending; `read` keeps the promises of `Batch` and no more."""
+    """The keys of one stream, ascending."""
 
     name: str
     keys: list[Key]
     times: list[int] = field(default_factory=list)
 
-    def reader(self, position: Position, ascending: bool, low: int, high: int, rng: random.Random) -> Reader:
-        return Reader(self, position, ascending, low, high, rng)
-
 
 class Reader:
-    """Hands out what lies beyond `position`, in batches of any size; a time is handed out whole or not at all."""
+    """Reads the keys beyond `position` in batches of any size, which never split a time: the least that `Batch`
+    guarantees."""
 
     def __init__(
         self, source: Source, position: Position, ascending: bool, low: int, high: int, rng: random.Random
@@ -48,7 +47,7 @@ class Reader:
         self._edge = start if ascending else start + 1
 
     def read(self) -> tuple[list[Rec], int, bool]:
-        """Records, `complete_until` and `ended`: now and then nothing but progress, now and then a late end."""
+        """Return records, `complete_until` and `ended`. A batch may be empty, and the end may be known late."""
         step = self._rng.choice((1, 1, 2, 5, 40))
         if self._ascending:
             edge = min(self._high, self._edge + step)
@@ -99,8 +98,8 @@ class World:
     def page(
         self, state: State, limit: int, ceiling: int | None = None, fall: int = 0, *, may_exceed: bool = True
     ) -> tuple[list[Key], State | None, set[str]]:
-        """One page; the state of the next, None after the last; and who failed. The ceiling falls to `ceiling` from so
-        much higher, or as far as it comes in as many rounds as there are."""
+        """Return a page, the state for the next one (None after the last), and the failed sources. In each round the
+        ceiling falls by a random part of `fall` towards `ceiling`."""
         readers: dict[int, tuple[Stream, Reader]] = {}
         reads: dict[int, int] = {}
         high = self.high
@@ -108,7 +107,7 @@ class World:
             if source.name not in state.done:
                 position = state.positions[source.name]
                 stream = Stream(source.name, "s", position)
-                readers[id(stream)] = (stream, source.reader(position, self.ascending, self.low, high, self.rng))
+                readers[id(stream)] = (stream, Reader(source, position, self.ascending, self.low, high, self.rng))
         merge = Merge([stream for stream, _ in readers.values()], ascending=self.ascending, limit=limit)
         rounds = 0
         while waiting := merge.advance():
@@ -125,7 +124,7 @@ class World:
         keys = [record.key for record in merge.records]
         assert len(keys) <= (2 * limit if len(merge.streams) == 1 else limit)
         assert ceiling is None or all(key[0] < ceiling + fall for key in keys)
-        self._certain(keys, merge, state)
+        self._check_order(keys, merge, state)
         boundary = merge.boundary() or min(state.positions.values())
         following = State(dict(state.positions), set(state.done))
         for stream in merge.streams:
@@ -133,7 +132,7 @@ class World:
                 following.done.add(stream.source)
             else:
                 following.positions[stream.source] = merge.resume(stream, boundary)
-                # Never back behind where the page began.
+                # A position never moves back.
                 assert not is_beyond(stream.position, following.positions[stream.source], self.ascending)
         more = merge.has_more or ceiling is not None
         if not more:
@@ -150,8 +149,8 @@ class World:
             records, complete_until, ended = reader.read()
             merge.add(stream, cast(list[Record], records), complete_until=complete_until, ended=ended)
 
-    def _certain(self, keys: list[Key], merge: Merge, state: State) -> None:
-        """Nothing that the page left out, of a stream that did not fail, belongs before the page's last event."""
+    def _check_order(self, keys: list[Key], merge: Merge, state: State) -> None:
+        """Check that no key of a stream that did not fail is missing before the page's last one."""
         assert keys == sorted(keys, reverse=not self.ascending)
         if not keys:
             return
@@ -184,7 +183,7 @@ def walk(world: World, limits: tuple[int, ...] = (1, 2, 3, 7, 50), **given: Any)
         got += keys
         if state is None:
             return got
-    raise AssertionError("no end")
+    raise AssertionError("the walk does not end")
 
 
 @given(WORLDS)
@@ -193,14 +192,14 @@ def test_pages_add_up_to_the_truth(world: World) -> None:
 
 
 @given(WORLDS, st.sampled_from([0.2, 0.6, 1.0]))
-def test_streams_that_stop_lose_and_double_nothing(world: World, stops: float) -> None:
+def test_streams_that_stop_lose_and_repeat_nothing(world: World, stops: float) -> None:
     world.stops = stops
     assert walk(world) == world.truth()
 
 
 @given(SEEDS, st.booleans(), st.sampled_from([0.05, 0.15, 0.3]))
-def test_three_busy_streams_that_stop_here_and_there(seed: int, ascending: bool, stops: float) -> None:
-    """Histories as Hypothesis does not make them by itself: no stream is short, and none is alone."""
+def test_three_long_streams_that_stop_lose_and_repeat_nothing(seed: int, ascending: bool, stops: float) -> None:
+    """Hypothesis rarely generates three long streams."""
     rng = random.Random(seed)
     for _ in range(5):
         found = []
@@ -212,8 +211,8 @@ def test_three_busy_streams_that_stop_here_and_there(seed: int, ascending: bool,
 
 
 @given(WORLDS, st.sampled_from([0.1, 0.3, 0.5]), st.sampled_from([0.0, 0.4]))
-def test_streams_that_fail_and_come_back_lose_and_double_nothing(world: World, fails: float, stops: float) -> None:
-    """Order then holds within the page (checked there) and within each stream."""
+def test_streams_that_fail_and_recover_lose_and_repeat_nothing(world: World, fails: float, stops: float) -> None:
+    """Order then holds within a page (`_check_order`) and within each stream."""
     world.fails, world.stops = fails, stops
     for _ in range(4):
         got = walk(world)
@@ -233,8 +232,8 @@ def test_streams_that_fail_and_come_back_lose_and_double_nothing(world: World, f
 def test_a_ceiling_holds_back_what_is_not_settled(
     found: list[Source], seed: int, steps: list[int], stops: float, fall: int
 ) -> None:
-    """The follower's watermark rises from page to page, and falls while one is made, where providers' clocks disagree;
-    at the end everything below it came once, in order."""
+    """The follower's watermark rises between pages, and falls during one if the providers' clocks differ. All events
+    below it are returned once, in order."""
     world = World(found, True, random.Random(seed), stops=stops)
     state: State | None = world.start()
     got: list[Key] = []
@@ -242,7 +241,7 @@ def test_a_ceiling_holds_back_what_is_not_settled(
     for step in [*steps, 0, 0, 40]:
         ceiling += step
         for _ in range(200):
-            assert state is not None, "a follower has no end"
+            assert state is not None, "the follower has ended"
             keys, state, _ = world.page(state, world.rng.choice((1, 3, 50)), ceiling=ceiling, fall=fall)
             got += keys
             if not keys and not stops:
@@ -251,7 +250,7 @@ def test_a_ceiling_holds_back_what_is_not_settled(
 
 
 @given(WORLDS, st.integers(1, 30))
-def test_one_page_has_what_comes_first(world: World, limit: int) -> None:
+def test_one_page_contains_the_first_events(world: World, limit: int) -> None:
     keys, state, _ = world.page(world.start(), limit, may_exceed=False)
     truth = world.truth()
     assert keys == truth[:limit]
@@ -259,7 +258,7 @@ def test_one_page_has_what_comes_first(world: World, limit: int) -> None:
 
 
 @given(WORLDS)
-def test_when_all_fail_nothing_is_shown_and_nothing_moves(world: World) -> None:
+def test_if_all_streams_fail_the_page_is_empty_and_positions_stay(world: World) -> None:
     assume(world.truth())
     world.fails = 1.0
     begin = world.start()

@@ -1,5 +1,5 @@
-"""Subnoto's reader over logs that move while they are read, with wrong times and wrong totals: page after page, on cold
-and on warm processes, each record that stays comes once, or the page is an error."""
+"""Subnoto's reader over logs that change while they are read, with wrong times and wrong totals: cold and warm
+processes return each record that is not removed once, or the page fails."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ WRONG = {"ahead": 600, "old": -7200, "days old": -3 * 86_400, "future": 2_290_00
 
 
 @dataclass
-class Moving:
-    """A log as a client lists it. Between two responses, also of one round, `by` of the oldest rows, or of any
-    (`anywhere`), may be removed and as many new ones put at the end (`is_ring`). Row: (time in µs, number)."""
+class FakeLog:
+    """A client that lists a log. Between two responses, also of one round, `by` of the oldest rows, or of any
+    (`anywhere`), are removed and as many new ones appended (`is_ring`). A row is (time in µs, number)."""
 
     rows: list[tuple[int, int]]
     rng: random.Random
@@ -46,21 +46,21 @@ class Moving:
     only_once: bool = False
     off: int = 0
     cap: int | None = None
-    size: int = 50  #: rows of a response, at the most
-    growth: int = 0  #: rows that are put at the end with each `every`-th call
+    size: int = 50  #: maximal number of rows in a response
+    growth: int = 0  #: rows that are appended with each `every`-th call
     late: int = 0  #: µs by which the times of new rows are too old
     has_next: bool | None = None
     beyond: str = "empty"  #: a page after the end: "empty", the "last" one again, or "refused"
     #: Sorting by time is "honoured", with ties in any order, "ignored", "refused", or the "only" order.
     order: str = "honoured"
     newest_first: bool = False  #: `sortOrder` is ignored
-    cut: float = 0  #: probability that a page lacks its last rows
-    cuts: int | None = None  #: pages that may lack them, by now; None for all
-    lack: int = 0  #: rows that the last page of several lacks, instead
-    claims_shown: bool = False  #: a total is that of the rows up to its page
-    claims_next: bool = False  #: and of the next one
+    cut: float = 0  #: probability that a page is truncated
+    cuts: int | None = None  #: number of pages still to be truncated; None for no limit
+    lack: int = 0  #: rows missing from the last page of several, instead of `cut`
+    claims_shown: bool = False  #: totals count the rows up to the response's page
+    claims_next: bool = False  #: and one more
     calls: int = 0
-    sorted_calls: int = 0  #: those in the order of time
+    sorted_calls: int = 0  #: calls in the order of time
     removed: list[tuple[int, int]] = field(default_factory=list)
 
     async def list_logs(
@@ -116,8 +116,8 @@ class Moving:
 
 
 @st.composite
-def logs(draw: st.DrawFn) -> tuple[Moving, set[int]]:
-    """A log, and the numbers of rows with a wrong time."""
+def logs(draw: st.DrawFn) -> tuple[FakeLog, set[int]]:
+    """Draw a log and the numbers of its rows with a wrong time."""
     rng = random.Random(draw(st.integers(0, 1 << 16)))
     count, span = draw(st.sampled_from([1, 49, 50, 51, 120, 500, 1200])), draw(st.sampled_from([3600, 86_400 * 30]))
     jitter, burst = draw(st.sampled_from([0, 2, 100])), draw(st.sampled_from([1, 1, 40]))
@@ -127,24 +127,33 @@ def logs(draw: st.DrawFn) -> tuple[Moving, set[int]]:
     for at, kind in wrong:
         if -count <= at < count:
             times[at] += WRONG[kind] * SECOND
-    moving = Moving([*zip(times, range(count), strict=True)], rng)
+    log = FakeLog([*zip(times, range(count), strict=True)], rng)
     if draw(st.booleans()):
-        moving.every, moving.by = (
+        log.every, log.by = (
             draw(st.sampled_from([1, 2, 3, 5, 11])),
             draw(st.sampled_from([1, 3, 49, 50, 75, 400])),
         )
-        moving.is_ring, moving.only_once, moving.anywhere = (draw(st.booleans()) for _ in range(3))
+        log.is_ring, log.only_once, log.anywhere = (draw(st.booleans()) for _ in range(3))
     if draw(st.booleans()):
-        moving.growth = draw(st.sampled_from([1, 1, 2, 20]))
-    moving.beyond = draw(st.sampled_from(["empty", "last", "refused"]))
-    moving.size, moving.has_next = draw(st.sampled_from([50, 50, 20])), draw(st.booleans())
+        log.growth = draw(st.sampled_from([1, 1, 2, 20]))
+    log.beyond = draw(st.sampled_from(["empty", "last", "refused"]))
+    log.size, log.has_next = draw(st.sampled_from([50, 50, 20])), draw(st.booleans())
     if draw(st.booleans()):
-        moving.off, moving.cap = draw(st.sampled_from([(1, None), (-1, None), (-50, None), (50, None), (0, 100)]))
-    return moving, {at % count for at, _ in wrong if -count <= at < count}
+        log.off, log.cap = draw(st.sampled_from([(1, None), (-1, None), (-50, None), (50, None), (0, 100)]))
+    return log, {at % count for at, _ in wrong if -count <= at < count}
 
 
-def fresh() -> tuple[AccountObservations, TimeIndex]:
-    """What a process that starts knows of a log."""
+def rows_of(count: int, step: int) -> list[tuple[int, int]]:
+    """Return rows whose times are `step` µs apart, up to `step` before NOW."""
+    return [(NOW - (count - n) * step, n) for n in range(count)]
+
+
+def random_times(rng: random.Random, count: int) -> list[int]:
+    return sorted(NOW - rng.randrange(1, 20_000_000) * 5000 for _ in range(count))
+
+
+def cold_state() -> tuple[AccountObservations, TimeIndex]:
+    """Return the state of a process that has not read the log."""
     return AccountObservations(lambda: NOW), TimeIndex()
 
 
@@ -155,16 +164,16 @@ def reader_of(log: Any, span: ReadRequest, facts: AccountObservations, index: Ti
 
 
 async def walk(
-    log: Moving, query: Query, since: int, until: int, limits: Sequence[int], memories: Any, pages: Any = None,
+    log: FakeLog, query: Query, since: int, until: int, limits: Sequence[int], state_of_page: Any, pages: Any = None,
     begin: int | None = None,
 ) -> list[int]:  # fmt: skip
-    """The numbers of the records that pages deliver. `pages` receives the last batch of each page; `begin`: the time to
-    begin at, within the window."""
+    """Return the numbers of the records of all pages. `state_of_page` returns a page's state; `pages` receives the last
+    batch of each page; `begin`: the time to begin at, within the window."""
     position: Any = (begin,) if begin is not None else (since,) if query.ascending else (until,)
     hint: Hint = None
     got: list[int] = []
     while True:
-        limit, (facts, index) = log.rng.choice(limits), memories()
+        limit, (facts, index) = log.rng.choice(limits), state_of_page()
         reader = reader_of(log, ReadRequest(query, since, until, position, hint), facts, index)
         found: list[Any] = []
         has_ended = False
@@ -183,12 +192,13 @@ async def walk(
 
 
 def read(
-    log: Moving, order: Any, limits: Sequence[int], since: int = 0, until: int = NOW, *, may_fail: bool = False
+    log: FakeLog, order: Any, limits: Sequence[int], since: int = 0, until: int = NOW, *, may_fail: bool = False
 ) -> tuple[list[int], list[str]]:
-    """The numbers of the records of a walk on cold processes, and its reasons. `may_fail`: a failure is a reason."""
+    """Return the numbers of the records of a walk by cold processes, and its reasons. `may_fail`: a failure is a
+    reason."""
     batches: list[Any] = []
     try:
-        got = asyncio.run(walk(log, Query(order=order), since, until, limits, fresh, batches))
+        got = asyncio.run(walk(log, Query(order=order), since, until, limits, cold_state, batches))
     except SourceFailed as error:
         if not may_fail:
             raise
@@ -197,28 +207,28 @@ def read(
 
 
 @given(logs(), st.sampled_from(["asc", "desc"]), st.sampled_from([(7, 30), (100,), (1000,)]), st.booleans(), st.data())
-def test_a_log_that_moves_or_lies_is_read_once_or_not_at_all(
-    log: tuple[Moving, set[int]], order: Any, limits: Sequence[int], warm: bool, data: st.DataObject
+def test_each_remaining_record_is_read_once_or_the_page_fails(
+    drawn: tuple[FakeLog, set[int]], order: Any, limits: Sequence[int], warm: bool, data: st.DataObject
 ) -> None:
-    moving, wrong = log
-    times = sorted(time for time, number in moving.rows if number not in wrong) or [NOW - DAY]
+    log, wrong = drawn
+    times = sorted(time for time, number in log.rows if number not in wrong) or [NOW - DAY]
     since = data.draw(st.sampled_from([times[0], times[len(times) // 2], times[-1]]))
     until = data.draw(st.sampled_from([NOW, max(since + 1, times[-1]), max(since + 1, times[len(times) // 2])]))
-    known, pages = fresh(), list[Any]()
+    state, pages = cold_state(), list[Any]()
 
-    memories = (lambda: known) if warm else fresh
+    state_of_page = (lambda: state) if warm else cold_state
     before: list[tuple[int, int]] = []
     try:
         for _ in range(1 + warm):
-            before = list(moving.rows)
+            before = list(log.rows)
             pages.clear()
-            got = asyncio.run(walk(moving, Query(order=order), since, until, limits, memories, pages))
+            got = asyncio.run(walk(log, Query(order=order), since, until, limits, state_of_page, pages))
     except SourceFailed:
-        assert moving.by or moving.cap or abs(moving.off) > 1, "a total off by one fails no page"
+        assert log.by or log.cap or abs(log.off) > 1, "a total off by one fails no page"
         return
-    stays = {n for time, n in moving.rows if since <= time < until and n not in wrong}
+    stays = {n for time, n in log.rows if since <= time < until and n not in wrong}
     assert stays & {n for _, n in before} <= set(got)
-    # Of a tie that lost records, within which a page ended, no order is left: it comes once more.
+    # A page that ended within a tie which then lost records is repeated, because the tie's order is unknown.
     assert len(got) == len(set(got)) or any(LOST_TIES in (page.reason or "") for page in pages)
 
 
@@ -226,43 +236,43 @@ def test_a_log_that_moves_or_lies_is_read_once_or_not_at_all(
 def test_a_last_page_that_is_truncated_while_rows_are_removed_hides_no_row(seed: int) -> None:
     rng = random.Random(seed)
     rows = [(NOW - DAY + n * SECOND, n) for n in range(rng.choice([45, 90, 400]))]
-    moving = Moving(rows, rng, every=rng.choice([1, 2, 3]), by=1, cut=0.3, off=rng.choice([0, 0, -50, 50]))
-    got, reasons = read(moving, rng.choice(["asc", "desc"]), (100,), may_fail=True)
-    assert {n for _, n in moving.rows} <= set(got) or reasons
+    log = FakeLog(rows, rng, every=rng.choice([1, 2, 3]), by=1, cut=0.3, off=rng.choice([0, 0, -50, 50]))
+    got, reasons = read(log, rng.choice(["asc", "desc"]), (100,), may_fail=True)
+    assert {n for _, n in log.rows} <= set(got) or reasons
 
 
 @pytest.mark.parametrize("seed", range(30))
 @pytest.mark.parametrize("ties", [60, 130, 300])
-def test_an_order_of_equal_times_that_changes_with_each_call_is_said(ties: int, seed: int) -> None:
+def test_an_order_of_equal_times_that_changes_with_each_call_is_reported(ties: int, seed: int) -> None:
     rng = random.Random(seed)
     times = sorted(NOW - rng.randrange(1, 86_400) * SECOND for _ in range(600))
     begin = rng.randrange(600 - ties)
     times[begin : begin + ties] = [times[begin]] * ties
     growth, by = rng.choice([(0, 0), (0, 0), (1, 0), (0, 1)])
-    moving = Moving([*zip(times, range(600), strict=True)], rng, order="only", every=3, growth=growth, by=by)
-    got, reasons = read(moving, rng.choice(["asc", "desc"]), (1000,), may_fail=True)
-    stay = {n for _, n in moving.rows if n < 600}
+    log = FakeLog([*zip(times, range(600), strict=True)], rng, order="only", every=3, growth=growth, by=by)
+    got, reasons = read(log, rng.choice(["asc", "desc"]), (1000,), may_fail=True)
+    stay = {n for _, n in log.rows if n < 600}
     assert (stay <= set(got) and len(got) == len(set(got))) or reasons
 
 
 @pytest.mark.parametrize("seed", range(60))
 @pytest.mark.parametrize("order", ["asc", "desc"])
 def test_an_order_of_a_few_equal_times_that_changes_between_pages_changes_nothing(order: Any, seed: int) -> None:
-    """All rows are on one page of the provider, so that only the cursor's ties show it."""
+    """All rows are in one response, so that only the cursor's ties show the change."""
     rng = random.Random(seed)
     ties = rng.choice([2, 3, 4, 6, 12])
     rows = [(NOW - (3600 if n < ties else 60 * (20 - n)) * SECOND, n) for n in range(rng.choice([ties, 16]))]
-    got, reasons = read(Moving(rows, rng, order="only"), order, (1, 2, 3))
+    got, reasons = read(FakeLog(rows, rng, order="only"), order, (1, 2, 3))
     assert (sorted(got), reasons) == ([*range(len(rows))], [])
 
 
 @pytest.mark.parametrize("ties", [18, 40, 49])
 @pytest.mark.parametrize("order", ["asc", "desc"])
-def test_an_order_of_many_equal_times_that_changes_between_pages_repeats_the_first_page_alone(
+def test_an_order_of_many_equal_times_that_changes_between_pages_repeats_only_the_first_page(
     order: Any, ties: int
 ) -> None:
     rows = [(NOW - (3600 if n < ties else 60) * SECOND, n) for n in range(ties + 1)]
-    got, reasons = read(Moving(rows, random.Random(ties), order="only"), order, (3,))
+    got, reasons = read(FakeLog(rows, random.Random(ties), order="only"), order, (3,))
     assert set(got) == {*range(len(rows))}
     assert len(got) - len(set(got)) <= 3
     assert len(reasons) == 1
@@ -270,27 +280,27 @@ def test_an_order_of_many_equal_times_that_changes_between_pages_repeats_the_fir
 
 @pytest.mark.parametrize("seed", range(30))
 @pytest.mark.parametrize("order", ["asc", "desc"])
-def test_records_removed_from_a_tie_hide_none_of_the_others(order: Any, seed: int) -> None:
+def test_records_removed_from_a_tie_hide_no_other(order: Any, seed: int) -> None:
     rng = random.Random(seed)
     ties = rng.choice([7, 20, 40])
     rows = [(NOW - 60 * SECOND, n) for n in range(ties)]
-    moving = Moving(rows, rng, every=rng.choice([4, 7]), by=1, anywhere=True)
-    got, reasons = read(moving, order, (1, 2, 3))
-    assert {n for _, n in moving.rows} <= set(got)
+    log = FakeLog(rows, rng, every=rng.choice([4, 7]), by=1, anywhere=True)
+    got, reasons = read(log, order, (1, 2, 3))
+    assert {n for _, n in log.rows} <= set(got)
     assert len(got) == len(set(got)) or reasons
     assert len(got) <= 2 * ties
 
 
 @pytest.mark.parametrize("seed", range(40))
 @pytest.mark.parametrize("size", [25, 50])
-def test_a_growing_log_that_comes_newest_first_is_said(size: int, seed: int) -> None:
+def test_a_growing_log_in_descending_order_is_reported(size: int, seed: int) -> None:
     rng = random.Random(seed)
     rows = sorted((NOW - rng.randrange(1, 400) * SECOND, n) for n in range(400))
     rows = [(time - rng.randrange(60) * SECOND, n) for time, n in rows]
-    moving = Moving(rows, rng, size=size, growth=1, every=rng.choice([2, 3]), newest_first=True)
+    log = FakeLog(rows, rng, size=size, growth=1, every=rng.choice([2, 3]), newest_first=True)
     since = NOW - rng.randrange(120, 360) * SECOND
     order, limits = rng.choice(["asc", "desc"]), rng.choice([(100,), (1000,)])
-    got, reasons = read(moving, order, limits, since, since + rng.choice([60, 300]) * SECOND, may_fail=True)
+    got, reasons = read(log, order, limits, since, since + rng.choice([60, 300]) * SECOND, may_fail=True)
     assert {n for time, n in rows if since <= time < since + 60 * SECOND} <= set(got) or reasons
 
 
@@ -299,13 +309,13 @@ def test_a_growing_log_that_comes_newest_first_is_said(size: int, seed: int) -> 
 def test_a_last_page_that_grows_and_is_repeated_fails_no_page(order: Any, seed: int) -> None:
     rng = random.Random(seed)
     count, size = rng.choice([2, 4, 6, 11, 24, 51]), rng.choice([5, 25])
-    rows = [(NOW - (count - n) * SECOND, n) for n in range(count)]
-    got, reasons = read(Moving(rows, rng, size=size, growth=1, every=2, beyond="last"), order, (100,))
+    rows = rows_of(count, SECOND)
+    got, reasons = read(FakeLog(rows, rng, size=size, growth=1, every=2, beyond="last"), order, (100,))
     assert (sorted(got), reasons) == ([*range(count)], [])
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_twins_and_moves_are_no_change_of_order(seed: int) -> None:
+def test_twins_and_removed_rows_are_not_reported_as_a_change_of_order(seed: int) -> None:
     rng = random.Random(seed)
     times = sorted(NOW - rng.randrange(1, 86_400) * SECOND for _ in range(600))
     begin = rng.randrange(470)
@@ -313,9 +323,9 @@ def test_twins_and_moves_are_no_change_of_order(seed: int) -> None:
     rows = [*zip(times, range(600), strict=True)]
     for twin in rng.sample(range(begin + 60, begin + 130), 5):
         rows[twin] = rows[twin - rng.choice([1, 5, 55])]
-    moving = Moving(rows, rng, every=3, growth=rng.choice([0, 1]), by=rng.choice([0, 0, 1]))
-    got, reasons = read(moving, rng.choice(["asc", "desc"]), (1000,))
-    assert {n for time, n in moving.rows if time < NOW} <= set(got)
+    log = FakeLog(rows, rng, every=3, growth=rng.choice([0, 1]), by=rng.choice([0, 0, 1]))
+    got, reasons = read(log, rng.choice(["asc", "desc"]), (1000,))
+    assert {n for time, n in log.rows if time < NOW} <= set(got)
     assert reasons == []
 
 
@@ -323,27 +333,27 @@ def test_twins_and_moves_are_no_change_of_order(seed: int) -> None:
 @pytest.mark.parametrize("order", ["asc", "desc"])
 @pytest.mark.parametrize("beyond", ["empty", "last", "refused"])
 def test_a_total_that_is_too_high_fails_no_page(order: Any, beyond: str, count: int, off: int) -> None:
-    rows = [(NOW - (count - n) * SECOND, n) for n in range(count)]
-    moving = Moving(rows, random.Random(1), off=off, beyond=beyond if off <= 50 else "empty")
-    assert sorted(read(moving, order, (7, 100))[0]) == list(range(count))
+    rows = rows_of(count, SECOND)
+    log = FakeLog(rows, random.Random(1), off=off, beyond=beyond if off <= 50 else "empty")
+    assert sorted(read(log, order, (7, 100))[0]) == list(range(count))
 
 
 @pytest.mark.parametrize("order", ["asc", "desc"])
 @pytest.mark.parametrize("limit", [7, 100, 1000])
 @pytest.mark.parametrize("count", [49, 400, 401])
 @pytest.mark.parametrize(("since", "until", "off"), [(60, 0, 0), (180, 100, 0), (600, 115, 0), (600, 100, -50)])
-def test_a_newest_row_of_a_wrong_time_is_in_its_window(
+def test_a_newest_row_with_a_wrong_time_is_in_the_window_of_that_time(
     order: Any, limit: int, count: int, since: int, until: int, off: int
 ) -> None:
-    """No search for its time comes by the end of the log; cold, and warm once it was seen."""
-    rows = [(NOW - (count - n) * 60 * SECOND, n) for n in range(count)]
+    """A search for its time does not reach the end of the log. Read by a cold process, and twice by a warm one."""
+    rows = rows_of(count, 60 * SECOND)
     rows[-1] = (NOW - 7201 * SECOND, count - 1)
-    moving, known = Moving(rows, random.Random(1), off=off), fresh()
+    log, state = FakeLog(rows, random.Random(1), off=off), cold_state()
     begin, end = NOW - since * 60 * SECOND, NOW - until * 60 * SECOND
     inside = [n for _, n in sorted(row for row in rows if begin <= row[0] < end)]
 
-    for memories in (fresh, lambda: known, lambda: known):
-        got = asyncio.run(walk(moving, Query(order=order), begin, end, (limit,), memories))
+    for state_of_page in (cold_state, lambda: state, lambda: state):
+        got = asyncio.run(walk(log, Query(order=order), begin, end, (limit,), state_of_page))
         assert got == (inside if order == "asc" else inside[::-1])
 
 
@@ -351,31 +361,31 @@ def test_a_newest_row_of_a_wrong_time_is_in_its_window(
 @pytest.mark.parametrize("ahead", [7200, -7200, 600, -600, 40_000, -3 * 86_400])
 @pytest.mark.parametrize(("back", "on"), [(1, 1), (300, 300), (1200, 1200), (9000, 100), (100, 90_000)])
 @pytest.mark.parametrize(("sorting", "growth"), [("honoured", 0), ("honoured", 2), ("ignored", 0), ("refused", 0)])
-def test_a_wrong_time_far_from_its_place_is_found_or_said(
+def test_a_wrong_time_far_from_its_position_is_read_or_reported(
     query: Query, ahead: int, back: int, on: int, sorting: str, growth: int
 ) -> None:
-    """In windows of 0 to 400 rows around its time, of which no search comes by its place. Without it, nothing is
-    said; that costs one call for up to 48 rows and for a window up to now, and else two."""
+    """In windows of 0 to 400 rows around its time, of which no search reaches its position. Without a wrong time there
+    is no reason; the check costs one call for up to 48 rows and for a window up to now, otherwise two."""
     rng = random.Random(ahead)
-    times = sorted(NOW - rng.randrange(1, 20_000_000) * 5000 for _ in range(400))
+    times = random_times(rng, 400)
     at = 150 if ahead > 0 else 250
     wrong = times[at] + ahead * SECOND
     since, until = wrong - back * SECOND, min(NOW, wrong + on * SECOND)
     for is_wrong in (True, False):
         rows = [(wrong if n == at and is_wrong else time, n) for n, time in enumerate(times)]
         inside = {n for time, n in rows if since <= time < until}
-        moving = Moving(rows, rng, order=sorting, growth=growth)
-        got, batches = asyncio.run(first_page(moving, query, since, until))
+        log = FakeLog(rows, rng, order=sorting, growth=growth)
+        got, batches = asyncio.run(first_page(log, query, since, until))
         assert set(got) <= inside
-        is_said = any(batch.bad_records and "SUBNOTO_MAX_TIME_SKEW" in (batch.reason or "") for batch in batches)
+        is_named = any(batch.bad_records and "SUBNOTO_MAX_TIME_SKEW" in (batch.reason or "") for batch in batches)
         if is_wrong and sorting == "honoured":
-            assert set(got) == inside or is_said
+            assert set(got) == inside or is_named
         if is_wrong and sorting == "refused":
             assert set(got) == inside or any(UNSORTED in (batch.reason or "") for batch in batches)
         if not is_wrong:
-            assert (set(got), is_said) == (inside, False)
+            assert (set(got), is_named) == (inside, False)
             fewest = 0 if since < times[0] and until > times[-1] else 1 + (until < NOW and len(inside) > 48)
-            assert moving.sorted_calls <= fewest
+            assert log.sorted_calls <= fewest
 
 
 @pytest.mark.parametrize("order", ["asc", "desc"])
@@ -384,30 +394,30 @@ def test_a_wrong_time_far_from_its_place_is_found_or_said(
 @pytest.mark.parametrize(
     ("limit", "growth", "by"), [(7, 0, 0), (30, 0, 0), (100, 0, 0), (30, 2, 0), (30, 0, 40), (30, 1, 1)]
 )
-def test_a_wrong_time_in_a_window_of_several_pages_is_found_or_said(
+def test_a_wrong_time_in_a_window_of_several_pages_is_read_or_reported(
     order: Any, ahead: int, back: int, on: int, limit: int, growth: int, by: int
 ) -> None:
-    """At the latest by the last page, with a call on the first and the last page. `by`: records that are removed, 40
-    of them once: then perhaps nothing is seen, and nothing is said that is not so."""
+    """The last page reports it at the latest; the check costs a call on the first and the last page. `by`: records that
+    are removed, 40 of them once: the wrong time may then remain unnoticed, but none is reported without one."""
     rng = random.Random(ahead)
-    times = sorted(NOW - rng.randrange(1, 20_000_000) * 5000 for _ in range(600))
+    times = random_times(rng, 600)
     at = 250 if ahead > 0 else 350
     wrong = times[at] + ahead * SECOND
     since, until = wrong - back * SECOND, min(NOW, wrong + on * SECOND)
     for is_wrong in (True, False):
         rows = [(wrong if n == at and is_wrong else time, n) for n, time in enumerate(times)]
         inside = {n for time, n in rows if since <= time < until}
-        moving = Moving(rows, rng, growth=growth, by=by, every=12 if by > 1 else 5, is_ring=by == 1, only_once=by > 1)
-        got, reasons = read(moving, order, (limit,), since, until)
+        log = FakeLog(rows, rng, growth=growth, by=by, every=12 if by > 1 else 5, is_ring=by == 1, only_once=by > 1)
+        got, reasons = read(log, order, (limit,), since, until)
         assert len(got) == len(set(got))
-        said = [reason for reason in reasons if "SUBNOTO_MAX_TIME_SKEW" in reason]
-        removed = {n for _, n in moving.removed}
+        named = [reason for reason in reasons if "SUBNOTO_MAX_TIME_SKEW" in reason]
+        removed = {n for _, n in log.removed}
         if is_wrong and not by:
-            assert inside - removed <= set(got) or said
+            assert inside - removed <= set(got) or named
         if not is_wrong:
             assert inside - removed <= set(got)
-            assert not said
-            assert by or moving.sorted_calls <= 3
+            assert not named
+            assert by or log.sorted_calls <= 3
 
 
 @pytest.mark.parametrize("order", ["asc", "desc"])
@@ -417,14 +427,14 @@ def test_a_wrong_time_in_a_window_of_several_pages_is_found_or_said(
 def test_a_walk_that_begins_within_its_window_misses_nothing(
     order: Any, window: tuple[int, int], left: int, jitter: int
 ) -> None:
-    """As an export does that was cut off, with `left` rows to read, among equal times and unsorted ones."""
+    """A resumed export with `left` rows to read, among equal and unsorted times."""
     rng = random.Random(left)
     times = [NOW - (600 - n) // 5 * 5 * SECOND - rng.randrange(jitter + 1) * SECOND for n in range(600)]
     rows = [*zip(times, range(600), strict=True)]
     since, until = min(times[window[0] :]), NOW if window[1] == 600 else times[window[1]]
     ordered = sorted((time, n) for time, n in rows if since <= time < until)
     begin = ordered[-left][0] if order == "asc" else ordered[left - 1][0] + 1
-    got, batches = asyncio.run(first_page(Moving(rows, rng), Query(order=order), since, until, begin))
+    got, batches = asyncio.run(first_page(FakeLog(rows, rng), Query(order=order), since, until, begin))
     assert set(got) == {n for time, n in ordered if (time >= begin) == (order == "asc")}
     assert [batch.reason for batch in batches if batch.reason] == []
 
@@ -432,10 +442,10 @@ def test_a_walk_that_begins_within_its_window_misses_nothing(
 @pytest.mark.parametrize("order", ["asc", "desc"])
 @pytest.mark.parametrize("ahead", [7200, -7200, 20_000, -20_000])
 @pytest.mark.parametrize("left", [20, 90])
-def test_a_wrong_time_in_the_rest_of_an_export_is_found_or_said(left: int, ahead: int, order: Any) -> None:
-    """An export that is resumed with the time of its last event, `left` records before its end."""
+def test_a_wrong_time_in_the_rest_of_an_export_is_read_or_reported(left: int, ahead: int, order: Any) -> None:
+    """The export resumes at the time of its last event, `left` records before its end."""
     rng = random.Random(ahead)
-    times = sorted(NOW - rng.randrange(1, 20_000_000) * 5000 for _ in range(600))
+    times = random_times(rng, 600)
     at = 250 if ahead > 0 else 350
     wrong = times[at] + ahead * SECOND
     before, after = ([time for time in times if (time < wrong) == is_earlier] for is_earlier in (True, False))
@@ -445,23 +455,22 @@ def test_a_wrong_time_in_the_rest_of_an_export_is_found_or_said(left: int, ahead
     for is_wrong in (True, False):
         rows = [(wrong if n == at and is_wrong else time, n) for n, time in enumerate(times)]
         inside = {n for time, n in rows if since <= time < until and (time >= begin) == (order == "asc")}
-        got, batches = asyncio.run(first_page(Moving(rows, rng), Query(order=order), since, until, begin))
-        is_said = any("SUBNOTO_MAX_TIME_SKEW" in (batch.reason or "") for batch in batches)
-        assert set(got) == inside or (is_wrong and is_said)
-        assert is_wrong or not is_said
+        got, batches = asyncio.run(first_page(FakeLog(rows, rng), Query(order=order), since, until, begin))
+        is_named = any("SUBNOTO_MAX_TIME_SKEW" in (batch.reason or "") for batch in batches)
+        assert set(got) == inside or (is_wrong and is_named)
+        assert is_wrong or not is_named
 
 
 @pytest.mark.parametrize("order", ["asc", "desc"])
 @pytest.mark.parametrize("ahead", [7200, -7200, 20_000, -20_000])
 @pytest.mark.parametrize("sorting", ["honoured", "refused"])
 @pytest.mark.parametrize("limit", [60, 100])
-def test_a_wrong_time_in_the_rest_of_a_long_export_is_found_or_said(
+def test_a_wrong_time_in_the_rest_of_a_long_export_is_read_or_reported(
     limit: int, sorting: str, ahead: int, order: Any
 ) -> None:
-    """An export of several pages that is resumed with the time of its last event, 150 records before the place of the
-    one with a wrong time."""
+    """The export resumes at the time of its last event, several pages and 150 records before the wrong time."""
     rng = random.Random(ahead)
-    times = sorted(NOW - rng.randrange(1, 20_000_000) * 5000 for _ in range(600))
+    times = random_times(rng, 600)
     at = 300
     wrong = times[at] + ahead * SECOND
     near = sum(time < wrong for time in times)
@@ -473,8 +482,8 @@ def test_a_wrong_time_in_the_rest_of_a_long_export_is_found_or_said(
             n for time, n in rows if since <= time < until and (time >= begin if order == "asc" else time < begin)
         }
         pages: list[Any] = []
-        moving = Moving(rows, rng, order=sorting)
-        got = asyncio.run(walk(moving, Query(order=order), since, until, (limit,), fresh, pages, begin))
+        log = FakeLog(rows, rng, order=sorting)
+        got = asyncio.run(walk(log, Query(order=order), since, until, (limit,), cold_state, pages, begin))
         reasons = [page.reason for page in pages if page.reason]
         assert len(pages) > 1
         assert set(got) - {at} == inside - {at}
@@ -484,13 +493,13 @@ def test_a_wrong_time_in_the_rest_of_a_long_export_is_found_or_said(
 
 
 async def first_page(
-    log: Moving, query: Query, since: int, until: int, begin: int | None = None
+    log: FakeLog, query: Query, since: int, until: int, begin: int | None = None
 ) -> tuple[list[int], list[Any]]:
-    """The numbers of the records of one page that ends its window, and the batches that it read. `begin`: the time to
-    begin at, within the window."""
+    """Return the numbers of the records of one page for the whole window, and its batches. `begin`: the time to begin
+    at, within the window."""
     edge = since if query.ascending else until
     position = (edge if begin is None else begin,)
-    reader = reader_of(log, ReadRequest(query, since, until, position), *fresh())
+    reader = reader_of(log, ReadRequest(query, since, until, position), *cold_state())
     batches = [await reader.read(1001, 64)]
     while not batches[-1].ended:
         batches.append(await reader.read(1001, 64))
@@ -501,14 +510,14 @@ async def first_page(
 @pytest.mark.parametrize("limit", [7, 100])
 @pytest.mark.parametrize(("at", "ahead"), [(49, 7200), (50, -7200)])
 @pytest.mark.parametrize("window", [(45, 60), (30, 49), (51, 70)])
-def test_a_wrong_time_at_the_edge_of_a_page_hides_no_other(
+def test_a_wrong_time_at_the_edge_of_a_page_hides_no_other_record(
     order: Any, limit: int, at: int, ahead: int, window: tuple[int, int]
 ) -> None:
     rows = [(NOW - (101 - n) * 60 * SECOND + ahead * SECOND * (n == at), n) for n in range(101)]
     since, until = (NOW - (101 - n) * 60 * SECOND for n in window)
-    moving, known = Moving(rows, random.Random(1)), fresh()
+    log, state = FakeLog(rows, random.Random(1)), cold_state()
     for _ in range(2):
-        got = asyncio.run(walk(moving, Query(order=order), since, until, (limit,), lambda: known))
+        got = asyncio.run(walk(log, Query(order=order), since, until, (limit,), lambda: state))
         assert set(range(*window)) - {at} <= set(got)
 
 
@@ -520,36 +529,36 @@ def test_a_wrong_time_at_the_edge_of_a_page_hides_no_other(
 def test_a_total_that_is_too_low_and_grows_hides_nothing(
     order: Any, count: int, growth: int, size: int, off: int
 ) -> None:
-    """It comes to fit a full page by chance."""
-    known = fresh()
+    """At some time it equals the end of a full page."""
+    state = cold_state()
     for seed in range(4):
-        rows = [(NOW - (count - n) * SECOND, n) for n in range(count)]
-        moving = Moving(rows, random.Random(seed), every=2 + seed, growth=growth, size=size, off=off)
-        got = asyncio.run(walk(moving, Query(order=order), 0, NOW, (333,), lambda: known))
+        rows = rows_of(count, SECOND)
+        log = FakeLog(rows, random.Random(seed), every=2 + seed, growth=growth, size=size, off=off)
+        got = asyncio.run(walk(log, Query(order=order), 0, NOW, (333,), lambda: state))
         assert sorted(got) == list(range(count))
 
 
 @pytest.mark.parametrize("off", [0, 1, 50, -1, -50])
 @pytest.mark.parametrize("count", [3, 49, 400])
-def test_a_count_has_no_record_that_is_new_and_before_its_window(count: int, off: int) -> None:
-    rows = [(NOW - (count - n) * SECOND, n) for n in range(count)]
-    moving = Moving(rows, random.Random(1), growth=2, off=off)
+def test_a_count_excludes_new_records_before_its_window(count: int, off: int) -> None:
+    rows = rows_of(count, SECOND)
+    log = FakeLog(rows, random.Random(1), growth=2, off=off)
     since = NOW + SECOND  # the new ones are a few µs after NOW
-    assert counted(moving, since, since + SECOND) == (0, "eq")
-    assert counted(moving, 0, NOW) == (count, "eq")
+    assert total_of(log, since, since + SECOND) == (0, "eq")
+    assert total_of(log, 0, NOW) == (count, "eq")
 
 
 @pytest.mark.parametrize("ahead", [7200, -7200, 600, -600, 3 * 86_400, 3 * 10**9, -(10**9)])
 @pytest.mark.parametrize(("back", "on"), [(1, 1), (300, 300), (1200, 1200), (9000, 100), (100, 90_000)])
 @pytest.mark.parametrize("place", ["its time", "its neighbours"])
 @pytest.mark.parametrize("order", ["honoured", "ignored", "refused"])
-def test_a_count_with_a_row_far_from_its_place_is_an_estimate(
+def test_a_count_with_a_row_far_from_its_position_is_an_estimate(
     ahead: int, back: int, on: int, place: str, order: str
 ) -> None:
-    """It is counted where its neighbours are. Windows with or without unread rows behind their ends. A server that
-    refuses to sort by time shows no such row: all its counts are estimates."""
+    """The row is total_of in the window of its neighbours. If the server refuses to sort by time, such rows cannot be
+    detected, and all counts are estimates."""
     rng = random.Random(ahead)
-    times = sorted(NOW - rng.randrange(1, 20_000_000) * 5000 for _ in range(400))
+    times = random_times(rng, 400)
     at = 150 if ahead > 0 else 250
     wrong = times[at] + ahead * SECOND
     centre = wrong if place == "its time" and EARLIEST < wrong < NOW else times[at]
@@ -557,7 +566,7 @@ def test_a_count_with_a_row_far_from_its_place_is_an_estimate(
     for is_wrong in (True, False):
         rows = [(wrong if n == at and is_wrong else time, n) for n, time in enumerate(times)]
         truth = sum(since <= time < until for time, _ in rows)
-        value, relation = counted(Moving(rows, rng, order=order), since, until)
+        value, relation = total_of(FakeLog(rows, rng, order=order), since, until)
         if order == "refused":
             assert relation == "estimate"
         if not is_wrong:
@@ -568,16 +577,16 @@ def test_a_count_with_a_row_far_from_its_place_is_an_estimate(
 
 
 @pytest.mark.parametrize("size", [1, 2, 3])
-def test_pages_too_short_to_compare_fail_nothing(size: int) -> None:
-    rows = [(NOW - (60 - n) * 60 * SECOND, n) for n in range(60)]
+def test_pages_too_short_to_compare_fail_no_count_or_page(size: int) -> None:
+    rows = rows_of(60, 60 * SECOND)
     for since in (0, 20, 21, 22, 59):
-        moving = Moving(list(rows), random.Random(1), size=size)
-        assert counted(moving, rows[since][0], NOW)[0] == 60 - since
-        got, batches = asyncio.run(first_page(moving, Query(order="asc"), rows[since][0], NOW))
+        log = FakeLog(list(rows), random.Random(1), size=size)
+        assert total_of(log, rows[since][0], NOW)[0] == 60 - since
+        got, batches = asyncio.run(first_page(log, Query(order="asc"), rows[since][0], NOW))
         assert (got, batches[-1].reason) == (list(range(since, 60)), None)
 
 
-def counted(log: Moving, since: int, until: int) -> tuple[int, str]:
+def total_of(log: FakeLog, since: int, until: int) -> tuple[int, str]:
     settings = SubnotoSettings.model_validate({"base_url": "http://log.example", "access_key": "a", "secret_key": "b"})
     source = SubnotoSource("s", settings, CommonSettings(clock=lambda: NOW))
     source._client = log  # type: ignore[assignment]
@@ -586,11 +595,11 @@ def counted(log: Moving, since: int, until: int) -> tuple[int, str]:
 
 
 @pytest.mark.parametrize("size", [5, 50])
-def test_an_unreadable_row_that_only_the_order_of_time_shows_makes_a_count_an_estimate(size: int) -> None:
+def test_an_unreadable_row_outside_the_pages_read_makes_a_count_an_estimate(size: int) -> None:
     rows = [(NOW - DAY + n * SECOND, n) for n in range(400)]
-    assert counted(Moving(rows, random.Random(1), size=size), NOW - 2 * DAY, NOW) == (400, "eq")
+    assert total_of(FakeLog(rows, random.Random(1), size=size), NOW - 2 * DAY, NOW) == (400, "eq")
     rows[150] = (0, 150)
-    assert counted(Moving(rows, random.Random(1), size=size), NOW - 2 * DAY, NOW)[1] == "estimate"
+    assert total_of(FakeLog(rows, random.Random(1), size=size), NOW - 2 * DAY, NOW)[1] == "estimate"
 
 
 @pytest.mark.parametrize("order", ["asc", "desc"])
@@ -598,15 +607,15 @@ def test_an_unreadable_row_that_only_the_order_of_time_shows_makes_a_count_an_es
 @pytest.mark.parametrize("is_ring", [True, False])
 @pytest.mark.parametrize("anywhere", [True, False])
 @pytest.mark.parametrize(("every", "by", "size"), [(1, 1, 50), (7, 40, 50), (7, 5, 20)])
-def test_a_log_that_moves_all_the_time_is_read(
+def test_a_log_that_changes_with_each_call_is_read(
     order: Any, limit: int, is_ring: bool, anywhere: bool, every: int, by: int, size: int
 ) -> None:
-    """No page fails, though all rows that one page has to be certain of never are of one state."""
+    """No page fails, although its responses are never of one state of the log."""
     rows = [(NOW - (700 - n) * SECOND // 2 - n % 7 * 9 * SECOND, n) for n in range(700)]
-    moving = Moving(rows, random.Random(limit), every=every, by=by, is_ring=is_ring, size=size)
-    moving.anywhere = anywhere
-    known = fresh()
-    got = asyncio.run(walk(moving, Query(order=order), 0, NOW, (limit,), lambda: known))
-    stays = {n for _, n in rows} - {n for _, n in moving.removed}
+    log = FakeLog(rows, random.Random(limit), every=every, by=by, is_ring=is_ring, size=size)
+    log.anywhere = anywhere
+    state = cold_state()
+    got = asyncio.run(walk(log, Query(order=order), 0, NOW, (limit,), lambda: state))
+    stays = {n for _, n in rows} - {n for _, n in log.removed}
     assert stays <= set(got)
     assert len(got) == len(set(got))

@@ -34,7 +34,7 @@ def test_every_row_once_and_in_order(reading: Reading, seed: int) -> None:
 
 @given(readings(), SEEDS, st.lists(STEPS, max_size=6))
 def test_growth_between_pages_hides_nothing(reading: Reading, seed: int, growth: list[list[tuple[int, int]]]) -> None:
-    """What was there when the first page was served comes once, in order; what is appended may, in its place."""
+    """Rows that exist when the first page is read are returned once, in order; appended ones may be."""
     before = list(reading.log.rows)
     parts = iter(growth)
     got = reading.walk(random.Random(seed), between=lambda: reading.log.append(next(parts, [])))
@@ -53,14 +53,14 @@ WRONG = st.one_of(
 
 
 @given(readings(), SEEDS, st.lists(WRONG, min_size=1, max_size=5))
-def test_a_hint_need_not_be_right(reading: Reading, seed: int, wrong: list[list[int] | None]) -> None:
+def test_wrong_hints_change_no_result(reading: Reading, seed: int, wrong: list[list[int] | None]) -> None:
     rng = random.Random(seed)
     got = reading.walk(rng, hints=lambda hint: hint if rng.random() < 0.3 else rng.choice(wrong))
     assert got == reading.truth(reading.log.rows)
 
 
 @given(readings(), SEEDS)
-def test_hints_of_older_cursors_are_read(reading: Reading, seed: int) -> None:
+def test_hints_of_older_cursors_are_accepted(reading: Reading, seed: int) -> None:
     got = reading.walk(random.Random(seed), hints=lambda hint: hint and [*hint[:2], hint[2] % ENDS, *hint[3:]])
     assert got == reading.truth(reading.log.rows)
 
@@ -69,23 +69,23 @@ MARKS = st.lists(st.tuples(st.integers(0, 400), st.integers(-300, 30_000)), max_
 
 
 @given(readings(), SEEDS, st.lists(MARKS, min_size=1, max_size=5))
-def test_marks_need_not_be_right(reading: Reading, seed: int, wrong: list[list[tuple[int, int]]]) -> None:
+def test_wrong_marks_change_no_result(reading: Reading, seed: int, wrong: list[list[tuple[int, int]]]) -> None:
     rng = random.Random(seed)
 
     def marks() -> list[tuple[int, int]]:
         right = [(number, row.time) for number, row in enumerate(reading.log.rows) if rng.random() < 0.05]
         return right if rng.random() < 0.3 else rng.choice(wrong)
 
-    limits = (1, 2, 3, 10, 60, 400)  # many rows at once are asked for before their place is certain
+    limits = (1, 2, 3, 10, 60, 400)  # the pages of many rows are requested before their position is certain
     assert reading.walk(rng, limits=limits, marks=marks) == reading.truth(reading.log.rows)
 
 
 @given(readings(), SEEDS, st.lists(st.integers(0, 40), min_size=1, max_size=5))
-def test_what_retention_leaves_comes_once(reading: Reading, seed: int, forget: list[int]) -> None:
-    """Rows vanish from the old end between pages, so that every number after them moves."""
-    numbers = iter(forget)
+def test_rows_that_retention_keeps_are_returned_once(reading: Reading, seed: int, deleted: list[int]) -> None:
+    """The oldest rows are deleted between pages, which shifts all positions."""
+    numbers = iter(deleted)
     before = reading.truth(reading.log.rows)
-    got = reading.walk(random.Random(seed), between=lambda: reading.log.forget(next(numbers, 0)))
+    got = reading.walk(random.Random(seed), between=lambda: reading.log.delete_oldest(next(numbers, 0)))
     assert len(set(got)) == len(got)
     assert got == reading.truth(got)
     assert set(got) <= set(before)
@@ -96,8 +96,8 @@ def test_what_retention_leaves_comes_once(reading: Reading, seed: int, forget: l
 def test_the_first_page_costs_at_most_twice_a_binary_search(
     log: Log, ascending: bool, seed: int, marks: list[tuple[int, int]]
 ) -> None:
-    """2·log2(n/size) + 4 pages, plus those that hold the rows within one skew of the edge, and one on either side; the
-    log's last page; and one more with marks, however wrong."""
+    """2·log2(n/size) + 4 pages, plus those with rows within one skew of the edge and one on either side, the log's last
+    page, and one more with marks, even wrong ones."""
     assume(log.rows)
     rng = random.Random(seed)
     times = [row.time for row in log.rows]
@@ -105,7 +105,7 @@ def test_the_first_page_costs_at_most_twice_a_binary_search(
     now, most = rng.choice((0, max(times), start)), rng.choice((1, 2))
     check_bound(log, ascending, start, min(times) - 1, max(times) + 1, now, most)
     check_bound(log, ascending, start, min(times) - 1, max(times) + 1, now, most, marks)
-    if log.page_size >= 5:  # of smaller ones, more are asked for at once than guesses are counted
+    if log.page_size >= 5:  # with smaller pages, a round requests more of them than the bound allows for guesses
         check_bound(log, ascending, start, min(times) - 1, max(times) + 1, now, 16, marks, count=2 * log.page_size)
 
 
@@ -124,25 +124,25 @@ def check_bound(
         ascending=ascending, start=start, stop=high if ascending else low, skew=log.skew,
         page_size=log.page_size, now=now, marks=marks,
     )  # fmt: skip
-    asked: list[int] = []
+    requested: list[int] = []
     while wanted := walk.wanted(count, most):
-        asked += wanted
+        requested += wanted
         walk.add([log.page(page) for page in wanted])
-    assert len(set(asked)) == len(asked)
-    # What has to be read by any means: from one skew before the edge, for rows run back, to one skew behind the last
-    # row that is wanted. The edge itself is one skew before the start.
+    assert len(set(requested)) == len(requested)
+    # Any search must read from one skew before the edge, because times run back, to one skew behind the last wanted
+    # row. The edge itself is one skew before the start.
     sign = 1 if ascending else -1
     beyond = [row.time * sign for row in log.rows if row.time * sign >= start * sign]
     last = min(sorted(beyond)[:count][-1:], default=start * sign) + log.skew
     near = {row.number // log.page_size for row in log.rows if start * sign - 2 * log.skew <= row.time * sign <= last}
-    # Of several, as many again are asked for at once as are not certain yet.
+    # For several rows, a round requests as many pages again as are uncertain.
     read = len(near) if count == 1 else 2 * len(near) + 2
     pages = max(1.0, len(log.rows) / log.page_size)
-    assert len(asked) <= 2 * log2(pages) + 4 + read + 2 + 1 + bool(marks)  # one: the last page
+    assert len(requested) <= 2 * log2(pages) + 4 + read + 2 + 1 + bool(marks)  # one: the last page
 
 
 @given(HISTORY, st.integers(3, 60), st.booleans(), SEEDS)
-def test_the_bound_holds_on_long_uneven_histories(
+def test_the_bound_holds_for_long_uneven_histories(
     pattern: list[tuple[int, int]], times: int, up: bool, seed: int
 ) -> None:
     log = Log(skew=3, page_size=5)
@@ -156,17 +156,17 @@ def test_the_bound_holds_on_long_uneven_histories(
 
 
 @given(readings(), SEEDS, st.lists(st.integers(0, 90), min_size=1, max_size=6), st.booleans(), st.integers(2, 9))
-def test_what_retention_leaves_while_pages_are_read_comes_once(
-    reading: Reading, seed: int, forget: list[int], is_ring: bool, every: int
+def test_rows_that_retention_keeps_during_a_round_are_returned_once(
+    reading: Reading, seed: int, deleted: list[int], is_ring: bool, every: int
 ) -> None:
-    """Rows are removed between any two responses, also of one round; in a ring as many new ones arrive."""
+    """The oldest rows are deleted between any two responses, also of one round; in a ring as many are appended."""
     rng = random.Random(seed)
-    before, numbers = reading.truth(reading.log.rows), iter(forget)
+    before, numbers = reading.truth(reading.log.rows), iter(deleted)
 
     def during() -> None:
         if rng.randrange(every) == 0:
             count = min(next(numbers, 0), len(reading.log.rows))
-            reading.log.forget(count)
+            reading.log.delete_oldest(count)
             if is_ring:
                 reading.log.append([(rng.choice((0, 1, 40)), 0)] * count)
 
@@ -179,8 +179,8 @@ def test_what_retention_leaves_while_pages_are_read_comes_once(
 
 @pytest.mark.parametrize("ascending", [True, False])
 @pytest.mark.parametrize("size", [1, 5, 50])
-def test_a_window_beside_a_burst_is_not_reached_page_by_page(size: int, ascending: bool) -> None:
-    """A bulk import, then months of next to nothing: interpolation says "just behind" on every page of the burst."""
+def test_the_search_does_not_step_through_a_burst_page_by_page(size: int, ascending: bool) -> None:
+    """A bulk import, then months with few rows: interpolation points just behind each page of the burst."""
     times = [5] * (3 * size) + [10] * (600 * size) + [10_000]
     if not ascending:
         times = [10_010 - time for time in reversed(times)]
@@ -189,7 +189,7 @@ def test_a_window_beside_a_burst_is_not_reached_page_by_page(size: int, ascendin
     check_bound(log, ascending, start, -1, 20_000, times[-1])
 
 
-def test_pages_smaller_than_asked_for_are_noticed() -> None:
+def test_pages_smaller_than_requested_are_detected() -> None:
     walk: PositionReader[Row] = PositionReader(ascending=True, start=0, stop=100, skew=0, page_size=50, now=0)
     walk.add([Response(1, [Row(n, n) for n in range(20)], 90)])
     assert walk.wanted(10, 1) == [2]
@@ -202,8 +202,8 @@ def test_pages_smaller_than_asked_for_are_noticed() -> None:
 @pytest.mark.parametrize(
     ("longest", "has_next", "wanted"), [(7, None, []), (7, False, []), (8, None, []), (8, True, [2])]
 )
-def test_a_page_that_is_not_full_shows_no_end_alone(longest: int, has_next: bool | None, wanted: list[int]) -> None:
-    """The server's pages may be that short, and its total too low. The next page, or a page of one row shows it."""
+def test_a_page_that_is_not_full_does_not_prove_the_end(longest: int, has_next: bool | None, wanted: list[int]) -> None:
+    """The server's pages may be that small, and its total too low. The next page, or a page of one row, proves it."""
     walk: PositionReader[Row] = PositionReader(
         ascending=True, start=0, stop=100, skew=0, page_size=50, now=0, longest=longest
     )
@@ -212,7 +212,7 @@ def test_a_page_that_is_not_full_shows_no_end_alone(longest: int, has_next: bool
     assert wanted or walk.unproven() == 7
 
 
-def test_rows_that_have_moved_by_a_page_are_no_last_page_that_a_server_repeats() -> None:
+def test_rows_shifted_by_a_page_are_not_mistaken_for_a_repeated_last_page() -> None:
     rows = [Row(n, n) for n in range(50)]
     walk: PositionReader[Row] = PositionReader(ascending=True, start=0, stop=100, skew=100, page_size=10, now=0)
     for page, first in ((3, 20), (2, 20), (1, 10)):
@@ -224,7 +224,7 @@ def test_rows_that_have_moved_by_a_page_are_no_last_page_that_a_server_repeats()
 
 
 @given(logs(), SEEDS)
-def test_rank_counts_the_rows_before_a_time(log: Log, seed: int) -> None:
+def test_rank_is_the_number_of_rows_before_a_time(log: Log, seed: int) -> None:
     rng = random.Random(seed)
     start = rng.choice([row.time for row in log.rows] or [0]) + rng.choice((-1, 0, 1))
     walk: PositionReader[Row] = PositionReader(

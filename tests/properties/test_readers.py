@@ -1,5 +1,5 @@
-"""Both vendors' readers over arbitrary histories with ties and twins, against their emulators in memory: page after
-page, resumed from nothing but the last key and a hint, every record comes once, in order, under the same id."""
+"""Both vendors' readers over arbitrary histories with ties and twins, against their emulators in memory: pages resumed
+from the last key and a hint return each record once, in order, with the same id."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ MakeReader = Callable[[ReadRequest, CallBudget], Reader]
 async def pages(
     make: MakeReader, query: Query, since: int, until: int, rng: random.Random, between: Callable[[], None]
 ) -> list[Record]:
-    """What a walk of pages delivers: each page reads batches until it has its records, then forgets everything."""
+    """Return the records of a walk. Each page has a new reader, which reads batches until the page is full."""
     position: Position = (since,) if query.ascending else (until,)
     hint: Hint = None
     got: list[Record] = []
@@ -58,12 +58,12 @@ async def pages(
             batch = await reader.read(limit + 1 - len(found), rng.choice((1, 2, 40)))
             keys = [record.key for record in batch.records]
             assert keys == sorted(keys, reverse=not query.ascending)
-            # A batch keeps its promises: complete up to `complete_until`, and nothing of it before the last one's.
+            # No record of a batch is before the `complete_until` of the previous one.
             for record in batch.records:
                 assert since <= record.key[0] < until
                 assert record.key > position if query.ascending else record.key < position
                 ahead = record.key[0] >= complete_until if query.ascending else record.key[0] <= complete_until
-                assert ahead, "an earlier batch said that this was complete"
+                assert ahead, "a record is before the previous `complete_until`"
             if not batch.ended:
                 complete_until = batch.complete_until if query.ascending else batch.complete_until - 1
             found += batch.records
@@ -75,12 +75,12 @@ async def pages(
         position = page[-1].key
         hint = reader.hint(position) if rng.random() < 0.8 else rng.choice((None, [0, 3, 1], [1, 10**9], [7]))
         between()
-    raise AssertionError("no end")
+    raise AssertionError("the walk does not end")
 
 
 def check(make: MakeReader, truth: list[Any], describe: Callable[[Record], Any], since: int, until: int, seed: int,
           between: Callable[[], None] = lambda: None) -> set[str]:  # fmt: skip
-    """`truth`: descriptions in ascending order. Returns the ids."""
+    """Walk in both orders and compare with `truth`, rows of `describe` in ascending order. Return the ids."""
     rng = random.Random(seed)
 
     async def run() -> set[str]:
@@ -130,7 +130,7 @@ def subnoto_logs(draw: st.DrawFn) -> SubnotoLog:
 
 
 @given(subnoto_logs(), SEEDS, st.booleans())
-def test_subnoto_gives_every_record_once_in_order(log: SubnotoLog, seed: int, grow: bool) -> None:
+def test_subnotos_reader_returns_each_record_once_in_order(log: SubnotoLog, seed: int, grow: bool) -> None:
     emulator = SubnotoEmulator(SubnotoOptions(ties="shuffled", skew_seconds=0), clock=lambda: NOW, records=log.rows)
     client, facts, found = (
         SubnotoClient(inside.subnoto(emulator), lambda: clock), SubnotoObservations(lambda: 0), TimeIndex(),
@@ -144,7 +144,7 @@ def test_subnoto_gives_every_record_once_in_order(log: SubnotoLog, seed: int, gr
     rng = random.Random(seed)
     times = [row.timestamp * 1000 for row in log.rows] or [BASE * 1000]
     since, until = sorted((rng.choice(times), rng.choice([*times, clock])))
-    until = min(until + rng.choice((0, 1, 1000)), clock)  # what is appended comes at `clock`
+    until = min(until + rng.choice((0, 1, 1000)), clock)  # records are appended at `clock`
     since = min(since, until - 1)
     places = sorted(
         ((row.timestamp * 1000, row.envelope_uuid, number), row.event_type) for number, row in enumerate(log.rows)
@@ -180,7 +180,7 @@ OPTIONS = st.fixed_dictionaries(
 )
 
 
-#: One at a time: a server that shuffles, cuts answers off and counts wrong at once cannot be read.
+#: One at a time: a server that shuffles, truncates responses and counts wrong at once cannot be read.
 FAULTS = st.sampled_from(
     [
         *([{}] * 4),
@@ -197,14 +197,14 @@ FAULTS = st.sampled_from(
 
 
 @given(st.lists(ENTRY, max_size=25), OPTIONS, FAULTS, SEEDS)
-def test_taktikal_gives_every_record_once_in_order(
+def test_taktikals_reader_returns_each_record_once_in_order(
     entries: list[tuple[int, int, str, int]], options: dict[str, Any], faults: dict[str, Any], seed: int
 ) -> None:
     options = {"split_items": "no", **options, **faults}
     older = options["generation"] == "older"
     ticks, logs = BASE * 10_000, {number: [] for number in range(5)}  # type: dict[Any, list[Entry]]
     for process, step, status, copies in entries:
-        # Of a process that comes in two items nothing tells twins, one in each, from one entry that is in both.
+        # If a process is sent as two items, twins, one in each, cannot be distinguished from one entry in both.
         split = options["split_items"] != "no"
         ticks += max(step, 1) if split else step
         identity = len({id(entry) for entry in logs[process]}) + 1
@@ -219,7 +219,7 @@ def test_taktikal_gives_every_record_once_in_order(
         TaktikalClient(inside.taktikal(emulator)),
         TaktikalFacts(lambda: (NOW - EPOCH) // timedelta(microseconds=1)),
     )
-    # What calibration would find out, or nothing.
+    # As after calibration, or before.
     if options["query_precision"] in ("ticks", "seconds") and random.Random(seed).random() < 0.7:
         facts.set(options["range_selects"], options["logs"] == "whole")
 
@@ -252,7 +252,7 @@ def test_taktikal_gives_every_record_once_in_order(
     ids = check(make, truth, lambda r: (r.key[0], r.key[3], r.provider_type), since, until, seed)
 
     async def by_process() -> set[str]:
-        """The same events' ids, from whole logs: what `GET /events/{event_id}` looks at."""
+        """Return the ids of the same events from whole logs, as `GET /events/{event_id}` reads them."""
         found: set[str] = set()
         for number in range(5):
             loader = RangeLoader(client, {}, facts, CallBudget())

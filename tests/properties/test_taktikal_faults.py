@@ -1,6 +1,5 @@
-"""Several of Taktikal's faults at a time: whatever its emulator's switches, each walk lacks nothing and doubles
-nothing, fails, or has a reason, which ordinary responses never have. Warm and cold gateways
-give the same ids, up and down."""
+"""Several of Taktikal's faults at a time: with any of its emulator's switches, each walk is complete, fails, or has a
+reason; it has none without misleading responses. Warm and cold gateways return the same ids in both orders."""
 
 from __future__ import annotations
 
@@ -42,24 +41,24 @@ SWITCHES: dict[str, list[Any]] = {
     "wrong_times": ["year_one", "epoch", "future"],
 }  # fmt: skip
 
-#: Without any of them, responses show whether they are complete.
+#: Switches that make responses seem complete that are not.
 MISLEADING = {"generation", "max_take", "max_skip", "max_bytes", "split_items", "total_lag_seconds", "total_offset",
               "total_cap", "totals"}  # fmt: skip
 
 
 def options_of(rng: random.Random) -> dict[str, Any]:
-    """Two to four switches, and a small history."""
+    """Choose two to four switches, and a small history."""
     options = {name: rng.choice(SWITCHES[name]) for name in rng.sample(sorted(SWITCHES), rng.choice((2, 3, 3, 4)))}
     if options.get("generation") == "older":
         options["entry_ids"] = "none"
     if "split_items" in options:
-        options["twins"] = 0.0  # nothing tells twins, one in each item, from one entry that is in both
+        options["twins"] = 0.0  # twins, one in each item, cannot be distinguished from one entry in both
     if options.get("split_items") == "by_process":
-        options.pop("max_bytes", None)  # what is cut off between two items of one process cannot be asked for
+        options.pop("max_bytes", None)  # the rest of a process truncated between its items cannot be requested
     if "max_skip" in options:
         options["skip_beyond"] = rng.choice(("empty", "first"))
     if options.get("wrong_times") == "year_one":
-        options.pop("year_one", None)  # what such a server holds cannot be asked for
+        options.pop("year_one", None)  # such a server's processes cannot be requested
     history = {"events": rng.choice((6, 16, 25)), "days": rng.choice((0.001, 0.2, 25)), "seed": rng.randrange(1000)}
     return {"tie_burst": rng.choice((0, 0, 3)), "twins": rng.choice((0.0, 0.2)), **history, **options}
 
@@ -74,7 +73,7 @@ def gateway(emulator: Emulator, clock: Clock) -> Feed:
 
 
 async def check(options: dict[str, Any], rng: random.Random, lengths: Sequence[int] = ()) -> None:
-    """`lengths`: of logs, in addition to the history of the options."""
+    """`lengths`: numbers of entries of further logs, beside the history of the options."""
     clock = Clock()
     one = World(clock, emulator := Emulator(EmulatorOptions(**options), clock=clock), None, {})
     for number, length in enumerate(lengths):
@@ -97,11 +96,11 @@ async def check(options: dict[str, Any], rng: random.Random, lengths: Sequence[i
         ("desc", warm, []),
     ):
         limit = rng.choice((3, 7, 20, 1000))
-        asked = {**window, "order": order} | ({"envelope_id": named} if named else {})
+        query = {**window, "order": order} | ({"envelope_id": named} if named else {})
         try:
-            found = await walk(feed, limits=limit, between=lambda: clock.advance(minutes=3), **asked)
+            found = await walk(feed, limits=limit, between=lambda: clock.advance(minutes=3), **query)
         except SourcesFailed:
-            continue  # a failure is no quiet gap
+            continue
         calls = max(source.calls for page in found.pages for source in page.sources)
         assert calls <= 250 + 12 * len(emulator.history.logs()), "more calls than the contents of a page need"
         if any(source.reason for page in found.pages for source in page.sources):
@@ -109,7 +108,7 @@ async def check(options: dict[str, Any], rng: random.Random, lengths: Sequence[i
             assert len(set(found.ids)) == len(found.ids)
             continue
         rows = found.rows if order == "asc" else found.rows[::-1]
-        # Those of one microsecond and process that have no ids are ordered by their content.
+        # Entries of one microsecond and process without ids are ordered by their content.
         assert sorted(map(repr, rows)) == sorted(repr(row) for row in truth if not named or row[3] in named)
         assert [row[:4] for row in rows] == sorted(row[:4] for row in rows)
         assert len(set(found.ids)) == len(found.ids)
@@ -122,7 +121,7 @@ SMALL = {"events": 30, "days": 5, "seed": 3}
 
 
 @given(st.integers(0, 1 << 32))
-def test_any_faults_together_lose_nothing_without_a_reason(seed: int) -> None:
+def test_combined_faults_lose_nothing_without_a_reason(seed: int) -> None:
     rng = random.Random(seed)
     asyncio.run(check(options_of(rng), rng))
 
@@ -146,15 +145,15 @@ def test_any_faults_together_lose_nothing_without_a_reason(seed: int) -> None:
     ),
     st.integers(0, 3),
 )
-def test_faults_that_agree_with_each_other(faults: dict[str, Any], seed: int) -> None:
-    """Found by fuzzing: a total that is low by as much as the answer was cut; half a process in each answer; a window
-    that was cut off, read again without end."""
+def test_faults_that_confirm_each_other_lose_nothing_without_a_reason(faults: dict[str, Any], seed: int) -> None:
+    """Regressions: a total that is low by as much as the response is truncated; half a process in each response; a
+    truncated window that was read again without end."""
     asyncio.run(check({**SMALL, **faults}, random.Random(seed)))
 
 
 @settings(max_examples=20)
 @given(st.integers(0, 1 << 32))
-def test_limits_that_agree_on_the_size_of_a_small_account(seed: int) -> None:
+def test_equal_limits_of_a_small_account_lose_nothing_without_a_reason(seed: int) -> None:
     """The total, `Skip` and the size of a response end at the same process, before others that are larger."""
     rng = random.Random(seed)
     limits = {"max_skip": 1, "total_cap": 2, "max_take": 3, "max_bytes": 1500, "order": "oldest"}
@@ -164,8 +163,8 @@ def test_limits_that_agree_on_the_size_of_a_small_account(seed: int) -> None:
     asyncio.run(check(options, rng, lengths))
 
 
-async def test_a_part_that_is_cut_off_by_bytes_is_named_by_key_also_at_first() -> None:
-    """By a process that has no other response: a reason for the envelope, and an error for its event."""
+async def test_a_cold_process_reports_entries_truncated_by_bytes() -> None:
+    """A query for the envelope has a reason, and one for a missing event fails."""
     clock, options = Clock(), {**SMALL, "events": 60, "split_items": "by_process", "twins": 0.0}
     whole = Emulator(EmulatorOptions(**options), clock=clock)
     cut = Emulator(EmulatorOptions(**options, max_bytes=1500), clock=clock)

@@ -1,4 +1,4 @@
-"""Times as text, against an independent reference: plain arithmetic on the calendar; and case by case."""
+"""Times as text, compared with an independent calendar calculation; and single cases."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ OFFSETS = st.one_of(
 
 @given(moments(), FRACTIONS, OFFSETS, st.sampled_from("Tt "))
 @example(("1969-12-31T23:59:59", -1), "9999999", ("Z", 0), "T")
-def test_rfc_3339_is_read_whole(
+def test_rfc_3339_times_are_parsed(
     moment: tuple[str, int], fraction: str, offset: tuple[str, int], separator: str
 ) -> None:
     text, seconds = moment
@@ -90,7 +90,7 @@ ZONES = st.sampled_from([(" GMT", 0), (" UTC", 0), (" +0200", 7200), (" -0030", 
 
 @given(moments(), WEEKDAY, ZONES, st.sampled_from(["", "+0000", "-0000", "+0130"]))
 @example(("2019-11-08T11:03:49", 1_573_211_029), "Fri, ", (" GMT", 0), "")
-def test_other_forms_of_a_vendors_time(moment: tuple[str, int], weekday: str, zone: tuple[str, int], at: str) -> None:
+def test_other_vendor_times_are_parsed(moment: tuple[str, int], weekday: str, zone: tuple[str, int], at: str) -> None:
     """RFC 1123, and ASP.NET's milliseconds, which are UTC whatever the offset beside them."""
     text, seconds = moment
     month = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"][int(text[5:7]) - 1]
@@ -102,7 +102,7 @@ def test_other_forms_of_a_vendors_time(moment: tuple[str, int], weekday: str, zo
 @given(st.integers(-62_135_596_800_000_000, 253_402_300_799_999_999))
 @example(-62_135_596_800_000_000)
 @example(253_402_300_799_999_999)
-def test_what_is_written_is_read_again(micros: int) -> None:
+def test_formatted_times_are_parsed_to_the_same_value(micros: int) -> None:
     text = format_micros(micros)
     assert len(text) == 27
     assert parse_rfc3339(text) == micros
@@ -112,7 +112,7 @@ def test_what_is_written_is_read_again(micros: int) -> None:
 
 @st.composite
 def nearly_dot_net_times(draw: st.DrawFn) -> str:
-    """As .NET writes them, with up to three characters put over others."""
+    """Draw a time in .NET's format with up to three characters replaced."""
     text = list("2019-11-08T11:06:01.5600000Z")
     for _ in range(draw(st.integers(1, 3))):
         text[draw(st.integers(0, len(text) - 1))] = draw(st.sampled_from("0123456789-+:.TZtz ,W/９\u0661"))
@@ -122,7 +122,7 @@ def nearly_dot_net_times(draw: st.DrawFn) -> str:
 @given(nearly_dot_net_times())
 @example("2019-11-08T11:06:01.56000,0Z")
 @example("2019-11-08T11:06:01.5:00000Z")
-def test_times_that_are_read_together_are_the_same_and_are_shown_as_sent(text: str) -> None:
+def test_the_batch_parser_agrees_with_the_parser_of_single_times(text: str) -> None:
     for texts in ([text], [text, _USUAL], [_USUAL, text], [text[:20], text[20:]]):
         try:
             ticks = parse_net_ticks(texts)
@@ -137,14 +137,14 @@ def test_times_that_are_read_together_are_the_same_and_are_shown_as_sent(text: s
     ["1999-11-08T11:06:01.5600000Z", "2019-11-08T11:06:60.5600000Z", "2019-11-08T24:06:01.5600000Z",
      "2019-02-29T11:06:01.5600000Z", "2019-11-08T11:60:01.5600000Z", "2019-11-08T11:06:01.560000Z"],
 )  # fmt: skip
-def test_other_times_are_not_read_together(text: str) -> None:
+def test_the_batch_parser_rejects_other_forms(text: str) -> None:
     assert parse_net_ticks([_USUAL]) == [parse_vendor_ticks(_USUAL)]
     with pytest.raises(ValueError, match=r"form|century|day|hour|data"):
         parse_net_ticks([_USUAL, text])
 
 
 @given(st.text(max_size=40))
-def test_any_other_text_is_a_value_error(text: str) -> None:
+def test_arbitrary_text_is_a_time_or_a_value_error(text: str) -> None:
     for parse in (parse_rfc3339, parse_vendor_ticks):
         try:
             found = parse(text)
@@ -154,13 +154,13 @@ def test_any_other_text_is_a_value_error(text: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["", ".", "x", "2019-11-08T11:03:49.07x", "2019-11-08T25:00:00Z", "2019-11-31"])
-def test_other_texts_are_no_vendor_time(text: str) -> None:
-    with pytest.raises(ValueError):  # noqa: PT011 - whatever `fromisoformat` says
+def test_invalid_vendor_times_are_rejected(text: str) -> None:
+    with pytest.raises(ValueError):  # noqa: PT011 - the message is `fromisoformat`'s
         parse_vendor_ticks(text)
 
 
 @given(moments(), st.sampled_from(["", "+2:00", "+02", "+0200", "Zulu", " Z", "+24:00", "+02:60", "\n", "Z\n"]))
-def test_a_time_without_a_proper_offset_is_refused(moment: tuple[str, int], tail: str) -> None:
+def test_a_time_without_a_valid_offset_is_rejected(moment: tuple[str, int], tail: str) -> None:
     with pytest.raises(ValueError, match=r"must be|has no"):
         parse_rfc3339(moment[0] + tail)
 
@@ -176,16 +176,16 @@ def test_a_time_without_a_proper_offset_is_refused(moment: tuple[str, int], tail
         "0000-01-01T00:00:00Z", "0000-01-01", "0001-01-01T00:00:00+00:01", "9999-12-31T23:59:59-00:01", "-2026-05-01",
     ],
 )  # fmt: skip
-def test_anything_else_is_refused_with_a_sentence(text: str) -> None:
+def test_invalid_times_are_rejected_with_a_message(text: str) -> None:
     with pytest.raises(ValueError, match=r"^(must|is no|has no) ") as error:
         parse_rfc3339(text)
-    # Our own words: Python's are of its insides, and others in each version.
+    # Not Python's messages, which differ between versions.
     assert not any(word in str(error.value) for word in ("isoformat", "timedelta", "must be in", "range"))
     assert "2026-05-01" in str(error.value) or "years 1 to 9999" in str(error.value)
 
 
-def test_a_leap_second_is_refused_by_name() -> None:
-    """Microseconds since the epoch have none; which of its neighbours is meant, the caller says."""
+def test_a_leap_second_is_rejected_with_a_remedy() -> None:
+    """Microseconds since the epoch have no leap seconds; the caller chooses a neighbouring second."""
     with pytest.raises(ValueError, match=r"leap second; write the next second"):
         parse_rfc3339("2016-12-31T23:59:60Z")
 
@@ -202,12 +202,12 @@ def test_a_leap_second_is_refused_by_name() -> None:
         (253_402_300_799_999_999, "9999-12-31T23:59:59.999999Z"),
     ],
 )
-def test_text_has_always_six_digits(micros: int, text: str) -> None:
+def test_formatted_times_have_six_digits(micros: int, text: str) -> None:
     assert format_micros(micros) == text
     assert format_seconds(micros) == text.replace(".000000", "")
 
 
-def test_datetimes_become_microseconds_and_back() -> None:
+def test_datetimes_are_converted_to_microseconds_and_back() -> None:
     moment = datetime(2026, 5, 1, 2, 0, 0, 1, timezone(timedelta(hours=2)))
     assert to_micros(moment) == parse_rfc3339("2026-05-01T00:00:00.000001Z")
     assert to_datetime(to_micros(moment)) == moment

@@ -1,4 +1,4 @@
-"""Windows never skip a microsecond and never overlap, whatever was learnt on the way."""
+"""Taktikal's time windows never skip a microsecond and never overlap, for any observed density."""
 
 from __future__ import annotations
 
@@ -45,10 +45,9 @@ def test_windows_join_without_gap_or_overlap(
         if frontier == stop:
             break
         if rng.random() < 0.02 and sizer.knows_density:
-            sizer.read(length, 1, 1)  # tired of small ones: the walk has to end
+            sizer.read(length, 1, 1)  # widens the next windows, so that the walk ends
     else:
-        frontier = stop  # thousands of windows of a second each: enough was seen
-        return
+        return  # thousands of windows of a second each
     assert covered == length
 
 
@@ -69,7 +68,7 @@ def test_widths_are_whole_seconds_and_grow_by_at_most_eight(
 
 
 @given(st.integers(1, 10**13), st.integers(1, 10**6), st.integers(0, 10**6))
-def test_what_is_learnt_survives_the_hint(width: int, items: int, events: int) -> None:
+def test_a_hint_restores_the_density(width: int, items: int, events: int) -> None:
     sizer = WindowSizer()
     assert sizer.hint() is None
     assert not sizer.knows_density

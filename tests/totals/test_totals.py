@@ -1,4 +1,4 @@
-"""Totals: the providers' own, events between two positions, and counted one by one; cached for seconds."""
+"""Totals: the providers' own, differences of positions, and events counted by reading; and their cache."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
@@ -16,12 +16,12 @@ from app.feed.service import Feed
 from app.feed.totals import Groups, TotalsCache
 from sandbox.serving import serve
 from tests.providers.faulty import Rewritten
-from tests.worlds import ANYONE, SubnotoOptions, TaktikalOptions, World, ask, served_world, walk, world
+from tests.worlds import ANYONE, SubnotoOptions, TaktikalOptions, World, ask, served_world, walk, window, world
 
 
 @pytest.fixture(scope="module")
 def both() -> Iterator[World]:
-    """Nothing changes in it."""
+    """A world whose clock stands still."""
     with served_world(TaktikalOptions(events=500), SubnotoOptions(events=500)) as one:
         yield one
 
@@ -37,23 +37,16 @@ async def feed(both: World) -> AsyncIterator[Feed]:
 async def count(
     feed: Feed, caller: Caller = ANYONE, *, no_cache: bool = False, exact: bool = False, **given: Any
 ) -> Totals:
-    written = {**given, "exact": "true"} if exact else given
-    asked = read_query(CountQuery, [(name, str(value)) for name, value in written.items()])
-    return await feed.totals(asked, caller, no_cache=no_cache)
-
-
-def window(one: World, days: float, length: float) -> dict[str, str]:
-    since = one.now - int(days * DAY)
-    return {"since": format_micros(since), "until": format_micros(since + int(length * DAY))}
+    parameters = {**given, "exact": "true"} if exact else given
+    query = read_query(CountQuery, [(name, str(value)) for name, value in parameters.items()])
+    return await feed.totals(query, caller, no_cache=no_cache)
 
 
 def true_number(one: World, given: dict[str, str], **only: str) -> int:
-    since, until = parse_rfc3339(given["since"]), parse_rfc3339(given["until"])
+    """Return the number of events of a window; `only`: a `category` or `provider_type`."""
     return sum(
-        since <= row[0] < until
-        and (row[2] == only.get("category", row[2]))
-        and (row[4] == only.get("provider_type", row[4]))
-        for row in one.truth()
+        (row[2] == only.get("category", row[2])) and (row[4] == only.get("provider_type", row[4]))
+        for row in one.truth(parse_rfc3339(given["since"]), parse_rfc3339(given["until"]))
     )
 
 
@@ -87,15 +80,15 @@ ENDS = [
 
 
 def with_events(one: World, since: int, until: int) -> int:
-    """How many of Taktikal's envelopes have events in the window (µs)."""
-    return len({row[3] for row in one.truth() if since <= row[0] < until})
+    """Return the number of Taktikal's envelopes with events in the window (µs)."""
+    return len({row[3] for row in one.truth(since, until)})
 
 
 @pytest.mark.parametrize("ends", ENDS)
-async def test_taktikals_count_is_exact_only_where_the_ends_of_the_window_make_no_difference(
+async def test_taktikals_total_is_exact_only_if_the_ends_of_the_window_make_no_difference(
     ends: dict[str, Any],
 ) -> None:
-    """Found here: counts that were called exact, and wrong, where `EndDate` is inclusive or fractions are ignored."""
+    """Regression: wrong totals were `eq` if `EndDate` is inclusive or fractions are ignored."""
     options = TaktikalOptions(events=300, days=60, created_precision="milliseconds", **ends)
     async with world(taktikal=options) as one:
         feed = one.gateway()
@@ -115,7 +108,7 @@ async def test_taktikals_count_is_exact_only_where_the_ends_of_the_window_make_n
                 found = (await count(feed, **given)).sources[0].provider_total
                 truth = with_events(one, since, until)
                 if found is None:
-                    continue  # a lower bound of 0 is no information
+                    continue  # a lower bound of 0 is omitted
                 assert found.value == truth if found.relation == "eq" else found.value <= truth
                 assert found.relation in ("eq", "gte")
                 relations.add(found.relation)
@@ -130,8 +123,8 @@ async def test_taktikals_count_is_exact_only_where_the_ends_of_the_window_make_n
 
 
 @pytest.mark.parametrize("key_dates", ["honoured", "ignored"])
-async def test_an_envelopes_count_is_exact_only_where_the_window_holds_all_of_it(key_dates: Any) -> None:
-    """Found here: one envelope, exactly, in a window before its creation, of a server that looks at no dates beside a
+async def test_an_envelopes_total_is_exact_only_if_the_window_contains_all_of_it(key_dates: Any) -> None:
+    """Regression: the total of a window before its creation was 1, `eq`, from a server that ignores dates beside a
     key."""
     async with world(taktikal=TaktikalOptions(events=300, key_dates=key_dates)) as one:
         feed = one.gateway()
@@ -145,13 +138,13 @@ async def test_an_envelopes_count_is_exact_only_where_the_window_holds_all_of_it
 
 
 async def test_a_total_of_the_parts_of_envelopes_is_an_estimate() -> None:
-    """Found by a mock: exactly twice the number of envelopes."""
+    """Regression: twice the number of envelopes was `eq`."""
     async with world(taktikal=TaktikalOptions(events=300, split_items="by_item", twins=0.0)) as one:
         own = (await count(one.gateway(), **window(one, 20, 6.5))).sources[0].provider_total
         assert own.relation == "estimate"
 
 
-async def test_a_count_is_kept_whatever_it_cost() -> None:
+async def test_a_count_is_cached_regardless_of_its_cost() -> None:
     async with world(taktikal=TaktikalOptions(events=600, days=60)) as one:
         feed = one.gateway()
         await count(feed, **window(one, 30, 30))
@@ -172,7 +165,7 @@ async def test_ranges_that_select_by_creation_give_an_estimate() -> None:
         assert (totals.value, totals.relation) == (true_number(one, given), "eq")
 
 
-async def test_a_count_stops_at_its_budget_and_reads_on_where_it_is_to_be_exact() -> None:
+async def test_a_count_stops_at_its_budget_unless_it_is_to_be_exact() -> None:
     async with world(subnoto=SubnotoOptions(events=3000)) as one:
         feed, given = one.gateway(scan=12), window(one, 60, 60)
         truth = true_number(one, given)
@@ -204,7 +197,7 @@ async def test_a_count_of_few_events_takes_few_calls(given: dict[str, Any], most
         assert one.calls() <= most
 
 
-async def test_a_count_reads_half_a_page_where_a_whole_one_exceeds_the_budget() -> None:
+async def test_a_count_reads_half_a_page_if_a_whole_one_exceeds_the_budget() -> None:
     async with world(subnoto=SubnotoOptions(events=3000)) as one:
         feed, given = one.gateway(), window(one, 60, 40)
         await ask(feed, **given)
@@ -218,14 +211,14 @@ async def test_a_count_reads_half_a_page_where_a_whole_one_exceeds_the_budget() 
     "given", [{"actor": "a@example.com"}, {"actor": "nobody@example.com", "exact": True}, {"type": "unknown"},
               {"recipient": "r@example.com"}],
 )  # fmt: skip
-async def test_what_the_gateway_filters_is_counted_by_reading(feed: Feed, given: dict[str, Any]) -> None:
+async def test_a_count_with_filters_of_the_gateway_has_no_provider_total(feed: Feed, given: dict[str, Any]) -> None:
     totals = await count(feed, **given)
     assert [(source.provider_total, source.relation) for source in totals.sources] == [(None, "eq")] * 2
     assert (totals.value, totals.relation) == (0, "eq")
 
 
-async def test_types_that_are_refused_while_they_are_counted_have_no_total() -> None:
-    """Found here: all events before one end, less those of the types before the other: -359, and told to be exact."""
+async def test_a_count_of_refused_types_has_no_provider_total() -> None:
+    """Regression: the count was -359, `eq`: all events before one end minus those of the types before the other."""
     async with world(subnoto=SubnotoOptions(events=600)) as one:
         feed, given = one.gateway(), window(one, 12, 10)
         body = b'{"statusCode": 400, "error": {"code": "INVALID_REQUEST_FORMAT", "message": "eventTypes"}}'
@@ -238,56 +231,56 @@ async def test_types_that_are_refused_while_they_are_counted_have_no_total() -> 
         assert (exact.value, exact.relation) == (true_number(one, given, provider_type="DOCUMENT_SIGNED"), "eq")
 
 
-async def test_records_that_were_seen_not_to_be_readable_make_a_count_an_estimate() -> None:
-    """Found here: thirty events were listed, and forty counted, `exact` too."""
+async def test_unreadable_records_make_a_count_an_estimate() -> None:
+    """Regression: forty events were counted, with `exact` too, of which thirty are readable."""
     async with world(subnoto=SubnotoOptions(events=2000, tie_burst=0)) as one:
-        broken, sound = window(one, 30, 10), window(one, 15, 10)
-        since, until = (parse_rfc3339(broken[end]) // 1000 for end in ("since", "until"))
-        spoilt: set[int] = set()
+        affected, unaffected = window(one, 30, 10), window(one, 15, 10)
+        since, until = (parse_rfc3339(affected[end]) // 1000 for end in ("since", "until"))
+        spoiled: set[int] = set()
 
-        def spoil(answer: Any) -> Any:
-            for record in answer.get("logs", []):
+        def spoil(response: Any) -> Any:
+            for record in response.get("logs", []):
                 if since <= record["timestamp"] < until and record["timestamp"] % 4 == 0:
-                    spoilt.add(record["timestamp"])
+                    spoiled.add(record["timestamp"])
                     record["eventType"] = None
-            return answer
+            return response
 
         with serve(Rewritten(one.subnoto.app, spoil)) as url:
             feed = one.gateway(SUBNOTO_BASE_URL=url)
-            listed = await walk(feed, **broken, limits=1000)
-            assert len(spoilt) > 10
-            for kept in range(2):
-                found = (await count(feed, **broken)).sources[0]
+            listed = await walk(feed, **affected, limits=1000)
+            assert len(spoiled) > 10
+            for is_cached in (False, True):
+                found = (await count(feed, **affected)).sources[0]
                 assert (found.value, found.relation) == (len(listed.records), "estimate")
-                assert found.cached is bool(kept)
-            exact = await count(feed, **broken, exact=True)
+                assert found.cached is is_cached
+            exact = await count(feed, **affected, exact=True)
             assert (exact.value, exact.relation) == (len(listed.records), "estimate")
-            assert len(listed.records) < true_number(one, broken)
-            elsewhere = await count(feed, **sound)
-            assert (elsewhere.value, elsewhere.relation) == (true_number(one, sound), "eq"), "its records are read"
-            edge = {"since": broken["since"], "until": format_micros(min(spoilt) * 1000 + 1)}
-            fresh = await count(one.gateway(SUBNOTO_BASE_URL=url), **edge)
-            assert fresh.relation == "estimate", "a count's own pages show it, too"
+            assert len(listed.records) < true_number(one, affected)
+            other = await count(feed, **unaffected)
+            assert (other.value, other.relation) == (true_number(one, unaffected), "eq"), "by reading its records"
+            edge = {"since": affected["since"], "until": format_micros(min(spoiled) * 1000 + 1)}
+            cold = await count(one.gateway(SUBNOTO_BASE_URL=url), **edge)
+            assert cold.relation == "estimate", "the pages of the count itself show it"
 
 
-async def test_many_callers_share_one_call_and_the_answer_is_kept_for_seconds() -> None:
+async def test_concurrent_callers_share_one_count_which_is_cached() -> None:
     async with world(subnoto=SubnotoOptions(events=500)) as one:
         feed = one.gateway()
         first = await count(feed)
         alone = one.calls()
         assert first.sources[0].cached is False
         one.clock.advance(seconds=5)
-        gather_all = await asyncio.gather(*(count(feed) for _ in range(20)))
+        others = await asyncio.gather(*(count(feed) for _ in range(20)))
         assert one.calls() == alone
-        assert all(totals.sources[0].cached for totals in gather_all)
-        assert {totals.sources[0].as_of for totals in gather_all} == {first.sources[0].as_of}
+        assert all(totals.sources[0].cached for totals in others)
+        assert {totals.sources[0].as_of for totals in others} == {first.sources[0].as_of}
         assert (await count(feed, no_cache=True)).sources[0].cached is False
         again = one.calls() - alone
-        assert 0 < again < alone, "it is asked again, from the places that were found"
+        assert 0 < again < alone, "a repeated count does not use the known positions"
 
         one.reset_calls()
-        crowded = one.gateway()
-        await asyncio.gather(*(count(crowded, category="envelope") for _ in range(20)))
+        other = one.gateway()
+        await asyncio.gather(*(count(other, category="envelope") for _ in range(20)))
         shared = one.calls()
         one.reset_calls()
         await count(one.gateway(), category="envelope")
@@ -308,7 +301,7 @@ async def test_the_cache_has_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
     assert 12 < len(cache) < 75, "filters of 15 kB each"
 
 
-async def test_a_page_brings_its_total() -> None:
+async def test_a_page_includes_its_total_on_request() -> None:
     async with world(subnoto=SubnotoOptions(events=900)) as one:
         feed = one.gateway()
         given = window(one, 30, 20)
@@ -319,7 +312,8 @@ async def test_a_page_brings_its_total() -> None:
         assert (await ask(feed, **given)).total is None
 
 
-async def test_a_count_beside_a_cached_total_says_so_because_both_have_its_time() -> None:
+async def test_a_count_beside_a_cached_total_is_marked_as_cached() -> None:
+    """Both have the time of the older one."""
     async with world(subnoto=SubnotoOptions(events=500)) as one:
         feed = one.gateway()
         first = (await count(feed)).sources[0]
