@@ -20,7 +20,7 @@ from app.providers.subnoto.settings import SubnotoSettings
 from app.providers.subnoto.source import SubnotoSource
 from tests.api.conftest import make_app, opened
 from tests.api.gateways import FORMATS, app_over, events_of, ids_of, window
-from tests.properties.test_moving_logs import NOW, Moving
+from tests.properties.test_moving_logs import NOW, FakeLog
 from tests.worlds import TaktikalOptions, served_world
 
 FAULTS: dict[str, dict[str, Any]] = {
@@ -38,7 +38,7 @@ FAULTS: dict[str, dict[str, Any]] = {
 
 
 @dataclass
-class Failing(Moving):
+class Failing(FakeLog):
     fails: float = 0  #: probability that a round of calls fails, also in mid-export
 
     async def list_logs(self, query: Any, pages: Any, limit: int, spent: Any) -> Any:
@@ -47,7 +47,7 @@ class Failing(Moving):
         return await super().list_logs(query, pages, limit, spent)
 
 
-async def export(log: Moving, form: str, order: str, rng: random.Random) -> tuple[list[str], bool]:
+async def export(log: FakeLog, form: str, order: str, rng: random.Random) -> tuple[list[str], bool]:
     """The ids of an export with its resumed parts, some cut by the network, and whether it ended as complete."""
     settings = SubnotoSettings.model_validate({"base_url": "http://log.example", "access_key": "a", "secret_key": "b"})
     source = SubnotoSource("s", settings, CommonSettings(clock=lambda: NOW))

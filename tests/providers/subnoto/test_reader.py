@@ -10,7 +10,7 @@ from msgspec.structs import replace as replace_struct
 
 from app.domain.errors import SourceFailed
 from app.domain.query import Query
-from app.domain.times import SECOND
+from app.domain.times import DAY, SECOND
 from app.paging.steadiness import digest_of
 from app.providers.base import CallBudget, ReadRequest
 from app.providers.subnoto.client import LogQuery, SubnotoClient
@@ -23,7 +23,7 @@ from sandbox.subnoto import Emulator, EmulatorOptions, Record
 from tests.providers import inside
 from tests.providers.rows import row_of
 
-BASE = inside.NOW_MICROS - 20 * inside.DAY
+BASE = inside.NOW_MICROS - 20 * DAY
 SKEW = 120 * SECOND
 ENVELOPE = "8f2f1d5e-3b0e-4a2c-9b3e-0f6d1c2b3a40"
 
@@ -217,7 +217,7 @@ async def test_one_answer_of_an_empty_log_hides_no_record(count: int, order: str
 async def test_a_record_days_behind_the_others_is_counted_in_the_window_of_its_time(order: str) -> None:
     """It is no event, because its time contradicts all others, also for a caller who asks for that time only."""
     emulator = emulator_of(3)
-    late = BASE - 10 * inside.DAY
+    late = BASE - 10 * DAY
     log = emulator.history._logs["envelope"]
     log[-1] = log[-1]._replace(timestamp=late // 1000)
     batch = await reader(emulator, order, since=late, until=late + SECOND).read(10, 64)
@@ -271,7 +271,7 @@ async def test_a_place_between_what_was_read_is_looked_for_there(order: str) -> 
 
     async def cost(day: int, places: TimeIndex) -> int:
         emulator.calls.reset()
-        time = BASE + day * inside.DAY + 12 * 3600 * SECOND
+        time = BASE + day * DAY + 12 * 3600 * SECOND
         edges = {"since": time} if order == "asc" else {"until": time}
         await reader(emulator, order, places=places, facts=facts, **edges).read(100, 64)
         return emulator.calls.total

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from app.domain.times import SECOND
+from app.domain.times import DAY, SECOND
 from app.feed.service import Feed
 from app.providers.base import CallBudget, ProbeResult
 from app.providers.taktikal.calibration import calibrate, probe
@@ -18,8 +18,8 @@ from sandbox.taktikal import Emulator, EmulatorOptions, Entry, Process
 from tests.providers import inside
 from tests.worlds import ask, world
 
-WITHIN = DateRange.around(inside.NOW_MICROS - 60 * inside.DAY, inside.NOW_MICROS)
-BASE = inside.NOW_MICROS - 20 * inside.DAY + inside.DAY // 2
+WITHIN = DateRange.around(inside.NOW_MICROS - 60 * DAY, inside.NOW_MICROS)
+BASE = inside.NOW_MICROS - 20 * DAY + DAY // 2
 
 
 async def found_out(
@@ -66,7 +66,7 @@ async def test_a_server_that_ignores_dates_beside_a_key_teaches_nothing_wrong(
 @pytest.mark.parametrize("cap", [1, 2])
 async def test_a_truncated_sample_of_processes_with_one_entry_is_continued(cap: int) -> None:
     """Found by a mock: each page read the whole account, because the only process of the sample had one entry."""
-    times = {f"sp{n}": [BASE + n * SECOND] for n in range(4)} | {"sp9": [BASE + n * inside.DAY for n in range(3)]}
+    times = {f"sp{n}": [BASE + n * SECOND] for n in range(4)} | {"sp9": [BASE + n * DAY for n in range(3)]}
     processes = [(Process(key), [Entry(key, "Started", at * 10) for at in own]) for key, own in times.items()]
     options = EmulatorOptions(max_take=cap, order="oldest")
     facts = await found_out(Emulator(options, clock=lambda: inside.NOW, processes=processes))
@@ -75,11 +75,11 @@ async def test_a_truncated_sample_of_processes_with_one_entry_is_continued(cap: 
 
 async def test_a_truncated_control_shows_nothing() -> None:
     """With dates ignored, the control may lack the process only because its response is truncated."""
-    log = [Entry("sp1", "Started", (BASE + n * inside.DAY) * 10) for n in range(3)]
+    log = [Entry("sp1", "Started", (BASE + n * DAY) * 10) for n in range(3)]
     processes = [(Process("sp1"), log), (Process("sp2"), [Entry("sp2", "Created", BASE * 10)])]
     emulator = Emulator(EmulatorOptions(), clock=lambda: inside.NOW, processes=processes)
     client, facts = TaktikalClient(inside.taktikal(emulator)), AccountObservations(lambda: inside.NOW_MICROS)
-    control = (BASE + 2 * inside.DAY) // SECOND * SECOND + SECOND
+    control = (BASE + 2 * DAY) // SECOND * SECOND + SECOND
     right = client.activity
 
     async def activity(within: DateRange, filters: Filters, *args: Any, take: int, skip: int = 0) -> ActivityPage:
@@ -111,7 +111,7 @@ async def test_without_evidence_nothing_is_concluded(moments: list[int]) -> None
 
 async def test_ranges_select_by_activity_only_if_an_entry_in_the_middle_shows_it() -> None:
     """A range that selects by creation or last update returns such a process for both of its entries."""
-    log = [Entry("sp1", "Created", BASE * 10), Entry("sp1", "Started", (BASE + inside.DAY) * 10)]
+    log = [Entry("sp1", "Created", BASE * 10), Entry("sp1", "Started", (BASE + DAY) * 10)]
     facts = await found_out(Emulator(clock=lambda: inside.NOW, processes=[(Process("sp1"), log)]))
     assert (facts.selects, facts.whole) == (None, True)
 
@@ -119,10 +119,10 @@ async def test_ranges_select_by_activity_only_if_an_entry_in_the_middle_shows_it
 @pytest.mark.parametrize("last", [-500_000, 500_000])
 async def test_whole_days_near_midnight_do_not_look_like_activity(last: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Found by reading: the ranges of all entries, but not the control, contained the day of creation."""
-    right, midnight = TaktikalClient.activity, BASE + inside.DAY // 2
+    right, midnight = TaktikalClient.activity, BASE + DAY // 2
 
     async def by_day(client: TaktikalClient, within: DateRange, *args: Any, **given: Any) -> ActivityPage:
-        days = DateRange(within.start // inside.DAY * inside.DAY, -(-within.end // inside.DAY) * inside.DAY)
+        days = DateRange(within.start // DAY * DAY, -(-within.end // DAY) * DAY)
         return await right(client, days, *args, **given)
 
     monkeypatch.setattr(TaktikalClient, "activity", by_day)
@@ -160,7 +160,7 @@ async def test_what_was_set_is_never_replaced_and_the_other_is_found(
 async def probed(**options: Any) -> dict[str, ProbeResult]:
     emulator = Emulator(EmulatorOptions(events=300, days=30, **options), clock=lambda: inside.NOW)
     client, facts = TaktikalClient(inside.taktikal(emulator)), AccountObservations(lambda: inside.NOW_MICROS)
-    found = await probe(client, facts, CallBudget(), inside.NOW_MICROS, 120 * inside.DAY)
+    found = await probe(client, facts, CallBudget(), inside.NOW_MICROS, 120 * DAY)
     return {one.topic: one for one in found}
 
 

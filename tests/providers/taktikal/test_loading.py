@@ -19,7 +19,7 @@ from app.providers.taktikal.wire import ActivityPage, decode_activity
 from sandbox.taktikal import Emulator, EmulatorOptions, Entry, Process
 from tests.providers import inside
 
-BASE = inside.NOW_MICROS - inside.DAY
+BASE = inside.NOW_MICROS - DAY
 
 
 def company(count: int, apart: int = 0, **options: Any) -> Emulator:
@@ -175,7 +175,7 @@ async def test_a_short_answer_costs_one_call_once_a_longer_one_was_seen() -> Non
     found = loader(emulator)
     assert len(keys(await found.attempt(WHOLE, 100))) == 30
     before = emulator.calls.total
-    narrow = DateRange.around(BASE - 10 * inside.DAY, BASE - 9 * inside.DAY)
+    narrow = DateRange.around(BASE - 10 * DAY, BASE - 9 * DAY)
     assert keys(await found.attempt(narrow, 100)) == []
     assert emulator.calls.total - before == 1
 

@@ -19,7 +19,7 @@ from sandbox.taktikal import Emulator, EmulatorOptions, Entry, Process
 from tests.providers import inside
 from tests.providers.taktikal.items import process_of
 
-BASE = inside.NOW_MICROS - 40 * inside.DAY
+BASE = inside.NOW_MICROS - 40 * DAY
 
 
 def emulator_of(*moments: int, **options: Any) -> Emulator:
@@ -37,7 +37,7 @@ def reader(emulator: Emulator, since: int, until: int, order: Any, selects: Any)
     async def prepare() -> None:
         return None
 
-    return WindowReader("s", span, loader, prepare=prepare, max_age=120 * inside.DAY)
+    return WindowReader("s", span, loader, prepare=prepare, max_age=120 * DAY)
 
 
 async def times(found: WindowReader, want: int = 50) -> list[int]:
@@ -73,7 +73,7 @@ async def test_long_emptiness_costs_few_calls(order: str, selects: Any) -> None:
     assert sorted(await times(reader(emulator, 0, inside.NOW_MICROS, order, selects))) == [BASE, BASE + SECOND]
     assert emulator.calls.total <= 40
     emulator.calls.reset()
-    assert await times(reader(emulator, 0, BASE - 300 * inside.DAY, order, selects)) == []
+    assert await times(reader(emulator, 0, BASE - 300 * DAY, order, selects)) == []
     assert emulator.calls.total <= 12
 
 
@@ -100,7 +100,7 @@ async def test_a_burst_is_reached_from_the_middle_of_a_second(order: str, select
 
 
 async def test_a_process_created_long_before_since_still_delivers_its_later_events() -> None:
-    old, late = BASE - 60 * inside.DAY, BASE + 5
+    old, late = BASE - 60 * DAY, BASE + 5
     log = [Entry("sp1", "Created", old * 10), Entry("sp1", "SigneeSigned", late * 10)]
     for logs in ("whole", "trimmed"):
         emulator = Emulator(
