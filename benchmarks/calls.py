@@ -22,7 +22,7 @@ from app.feed.service import Feed
 from benchmarks.pairs import write
 from sandbox.subnoto import EmulatorOptions as SubnotoOptions
 from sandbox.taktikal import EmulatorOptions as TaktikalOptions
-from tests.operations.replicas import settled
+from tests.operations.replicas import finished_calls
 from tests.worlds import ANYONE, Clock, World, ask, micros, world
 
 SIZES = (1_000, 10_000, 100_000, 1_000_000)
@@ -72,7 +72,7 @@ async def measure(one: World, window: dict[str, Any]) -> dict[str, Cost]:
 
 async def _cost(one: World) -> Cost:
     # An emulator, which runs in a thread of its own, counts a call's records after its response.
-    await settled(one)
+    await finished_calls(one)
     return one.calls(), sum(each.calls.records for each in (one.taktikal, one.subnoto) if each is not None)
 
 

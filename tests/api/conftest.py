@@ -1,8 +1,10 @@
-"""An application over sources in memory, called without a socket."""
+"""An application over sources in memory, called without a socket, and its keys."""
 
 import io
-from collections.abc import AsyncIterator, Iterator, Sequence
+import random
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager
+from string import ascii_letters
 from typing import Any
 
 import httpx
@@ -14,12 +16,12 @@ from app.config import Settings
 from app.domain.caller import SCOPES
 from app.main import create_app
 from app.providers.base import Source
-from tests.api.memory import MemorySource, history
+from tests.api.memory import MemorySource, memory_source
 from tests.logged import logged
 from tests.providers.acme import PROVIDER
 
 ALL = "key-of-all-scopes"
-#: Keys by what they grant; `Authorization: Bearer <name>`.
+#: Keys by what they grant.
 KEYS = {
     ALL: ApiKey("all", hash_of(ALL), frozenset(SCOPES)),
     "reader": ApiKey("reader", hash_of("reader"), frozenset({"events:read"})),
@@ -29,10 +31,20 @@ KEYS = {
 }
 
 
-def make_app(sources: Sequence[Source], sandbox: bool = False, **settings: Any) -> FastAPI:
-    lines = "\n".join(key.line() for key in KEYS.values())
+#: Filters whose cursor is too long for a header.
+LONG_FILTERS = [("provider_type", "".join(random.Random(number).choices(ascii_letters, k=300))) for number in range(20)]
+
+
+def bearer(key: str = ALL) -> dict[str, str]:
+    return {"Authorization": f"Bearer {key}"}
+
+
+def make_app(
+    sources: Sequence[Source], sandbox: bool = False, keys: Iterable[ApiKey] | None = None, **settings: Any
+) -> FastAPI:
+    lines = "\n".join(key.line() for key in (KEYS.values() if keys is None else keys))
     return create_app(
-        Settings(api_keys=lines, default_window="P36500D", **settings),
+        Settings(api_keys=lines or None, default_window="P36500D", **settings),
         sources,
         providers={"acme": PROVIDER},
         sandbox=sandbox,
@@ -41,19 +53,20 @@ def make_app(sources: Sequence[Source], sandbox: bool = False, **settings: Any) 
 
 @asynccontextmanager
 async def opened(app: FastAPI, key: str | None = ALL) -> AsyncIterator[httpx.AsyncClient]:
-    """A client of the started application. `key` goes along with every call."""
-    given: dict[str, Any] = {"headers": {"Authorization": f"Bearer {key}"} if key else {}, "timeout": 60}
-    transport = httpx.ASGITransport(app=app)
-    async with (
-        app.router.lifespan_context(app),
-        httpx.AsyncClient(transport=transport, base_url="http://gateway.example", **given) as client,
-    ):
+    """Start the application and yield a client that sends `key` with every call."""
+    client = httpx.AsyncClient(
+        transport=httpx.ASGITransport(app=app),
+        base_url="http://gateway.example",
+        headers=bearer(key) if key else {},
+        timeout=60,
+    )
+    async with app.router.lifespan_context(app), client:
         yield client
 
 
 @pytest.fixture
 def sources() -> list[MemorySource]:
-    return [MemorySource("north", history("north", 30)), MemorySource("south", history("south", 20))]
+    return [memory_source(30), memory_source(20, "south")]
 
 
 @pytest.fixture
@@ -63,13 +76,13 @@ def application(sources: list[MemorySource]) -> FastAPI:
 
 @pytest.fixture
 async def client(application: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
-    """A caller with all scopes."""
-    async with opened(application) as found:
-        yield found
+    """A client whose key has all scopes."""
+    async with opened(application) as with_all_scopes:
+        yield with_all_scopes
 
 
 @pytest.fixture
 def log() -> Iterator[io.StringIO]:
-    """What is logged while the test runs."""
+    """The log of the test."""
     with logged() as stream:
         yield stream

@@ -1,12 +1,13 @@
-"""The whole application over the emulators' accounts, and how a client reads what it sends."""
+"""The application over the emulators, and readers of its exports."""
 
 import csv
 import io
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
+import httpx
 from fastapi import FastAPI
 
 from app.config import Settings
@@ -21,7 +22,7 @@ FORMATS = ("ndjson", "csv", "ocsf", "cloudevents", "ecs")
 
 
 def app_over(world: World, env: Mapping[str, str] = MappingProxyType({}), **settings: Any) -> FastAPI:
-    """A replica. Its sources go by the world's clock; the gateway itself by the machine's."""
+    """Return a replica. Its sources use the clock of `world`, the gateway itself the real time."""
     providers = find_providers()
     found = [provider.from_environment({**world.env, **env}, world.common()) for provider in providers.values()]
     lines = "\n".join(key.line() for key in KEYS.values())
@@ -37,11 +38,11 @@ def window(world: World, days: int = 61) -> dict[str, str]:
     return {"since": format_micros(now - days * DAY), "until": format_micros(now)}
 
 
-def whole(form: str, body: bytes) -> bytes:
-    """What came of a body, up to the end of its last whole event: what a careful client keeps."""
+def complete_part(form: str, body: bytes) -> bytes:
+    """Return the body up to the end of its last complete event."""
     if form != "csv":
         return body[: body.rfind(b"\n") + 1]
-    # A quoted value may hold line ends; a row is whole where its quotes are even.
+    # A quoted value may contain line ends: a row ends where the number of quotes is even.
     end = len(body)
     while (end := body.rfind(b"\r\n", 0, end)) >= 0:
         if body.count(b'"', 0, end) % 2 == 0:
@@ -50,7 +51,7 @@ def whole(form: str, body: bytes) -> bytes:
 
 
 def events_of(form: str, body: bytes) -> list[dict[str, Any]]:
-    """The events of a body, each as its format has it; without the line that tells the end."""
+    """Parse the events of a body, without the last line of NDJSON."""
     if form == "csv":
         return list(csv.DictReader(io.StringIO(body.decode(), newline="")))
     lines = [json.loads(line) for line in body.splitlines()]
@@ -58,13 +59,18 @@ def events_of(form: str, body: bytes) -> list[dict[str, Any]]:
 
 
 def id_of(form: str, event: Mapping[str, Any]) -> str:
-    """The gateway's id of an event, where each format has it."""
-    found = {"ocsf": ("metadata", "uid"), "ecs": ("event", "id")}.get(form, ("id",))
+    """Return the gateway's id of an event."""
     value: Any = event
-    for name in found:
+    for name in {"ocsf": ("metadata", "uid"), "ecs": ("event", "id")}.get(form, ("id",)):
         value = value[name]
     return str(value)
 
 
-def ids_of(form: str, events: Sequence[Mapping[str, Any]]) -> list[str]:
-    return [id_of(form, event) for event in events]
+def ids_of(form: str, body: bytes) -> list[str]:
+    return [id_of(form, event) for event in events_of(form, body)]
+
+
+def last_line(response: httpx.Response) -> dict[str, Any]:
+    """Parse the last line of an NDJSON export."""
+    line: dict[str, Any] = json.loads(response.content.splitlines()[-1])
+    return line

@@ -1,4 +1,4 @@
-"""An OIDC issuer's keys and tokens, and the ways to forge one."""
+"""Keys and tokens of an OIDC issuer, valid and forged."""
 
 import base64
 import json
@@ -11,6 +11,8 @@ from joserfc import jwt
 from joserfc.jwk import ECKey, OKPKey, RSAKey
 
 ISSUER, AUDIENCE = "https://issuer.example", "audit-gateway"
+#: Settings of a gateway that accepts this issuer's tokens, without `jwt_jwks`.
+JWT = {"jwt_issuer": ISSUER, "jwt_audience": AUDIENCE}
 RSA = RSAKey.generate_key(2048, {"kid": "rsa", "use": "sig"})
 OTHER = RSAKey.generate_key(2048, {"kid": "rsa"})
 EC = ECKey.generate_key("P-256", {"kid": "ec"})
@@ -22,7 +24,7 @@ def key_set(*keys: Any) -> dict[str, Any]:
 
 
 def key_file(folder: Path) -> Path:
-    """The keys of this issuer, in a new file."""
+    """Write the keys of this issuer into a new file."""
     path = folder / "jwks.json"
     path.write_text(json.dumps(key_set(RSA, EC, ED)))
     return path

@@ -1,4 +1,4 @@
-"""A listener to `GET /events/stream`, which parses as the standard of server-sent events says."""
+"""A client of `GET /events/stream` that parses server-sent events by their standard."""
 
 import json
 import socket
@@ -9,7 +9,7 @@ from typing import Any
 
 import httpx
 
-from tests.api.conftest import ALL
+from tests.api.conftest import ALL, bearer
 
 
 @dataclass
@@ -21,7 +21,7 @@ class Message:
 
 @dataclass
 class Connection:
-    """`last_id` is what it would send when it connects again."""
+    """`last_id` is the `Last-Event-ID` of the next connection."""
 
     response: httpx.Response
     last_id: str | None = None
@@ -32,7 +32,7 @@ class Connection:
         self.parts = self.response.iter_raw()
 
     def blocks(self) -> Iterator[list[str]]:
-        """Blocks of lines, until the end."""
+        """Yield blocks of lines until the end of the stream."""
         while True:
             while (end := self._text.find(b"\n\n")) >= 0:
                 block, self._text = self._text[:end].decode().split("\n"), self._text[end + 2 :]
@@ -60,7 +60,7 @@ class Connection:
 def listening(
     port: int, key: str = ALL, last_id: str | None = None, receive_buffer: int = 0, **query: str
 ) -> Iterator[Connection]:
-    headers = {"Authorization": f"Bearer {key}", "Accept-Encoding": "identity"}
+    headers = {**bearer(key), "Accept-Encoding": "identity"}
     headers |= {"Last-Event-ID": last_id} if last_id else {}
     options = [(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)] if receive_buffer else []
     url = f"http://127.0.0.1:{port}/events/stream"
@@ -71,20 +71,21 @@ def listening(
         yield Connection(response)
 
 
-def take(connection: Connection, count: int) -> list[Message]:
-    """The next messages, so many of them; problems are left out."""
-    got: list[Message] = []
+def read_events(connection: Connection, count: int) -> list[Message]:
+    """Return the next `count` events, without problems."""
+    events: list[Message] = []
     for message in connection.messages():
         if message.event == "message":
-            got.append(message)
-        if len(got) == count:
-            return got
-    raise AssertionError(f"it ended after {len(got)} of {count} events")
+            events.append(message)
+        if len(events) == count:
+            return events
+    raise AssertionError(f"the stream ended after {len(events)} of {count} events")
 
 
 def numbers(messages: list[Message]) -> list[tuple[str, str]]:
     return [(message.data["source"], message.data["provider_id"]) for message in messages]
 
 
-def heard(connection: Connection) -> list[str]:
-    return connection.comments or [next(iter(connection.blocks()))[0]]
+def wait_for_heartbeat(connection: Connection) -> None:
+    while next(connection.blocks())[0] != ": heartbeat":
+        pass

@@ -1,4 +1,4 @@
-"""A source in memory that can be made to fail, for what is to be seen from outside of it."""
+"""A source in memory that can be made to fail."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ NATIONAL_ID = "0101302989"
 
 
 class MemoryRecord:
-    """One record; its private values stand in every kind of place."""
+    """A record with private values in every kind of field."""
 
     def __init__(self, source: str, number: int) -> None:
         self.source, self.number = source, number
@@ -73,8 +73,15 @@ def history(source: str, size: int) -> list[MemoryRecord]:
     return [MemoryRecord(source, number) for number in range(size)]
 
 
+def memory_source(size: int, name: str = "north") -> MemorySource:
+    return MemorySource(name, history(name, size))
+
+
 class MemorySource:
-    """`error`, where it is set, is raised by every read; `on_open` and `before_read` run then. `opened`: readers."""
+    """Each call raises `error` if set. `on_open` runs before a reader is opened, `before_read` before each read.
+
+    `opened` counts readers, `total_calls` counts totals.
+    """
 
     provider = "acme"
     filters: Mapping[str, FilterSupport] = {
@@ -90,7 +97,7 @@ class MemorySource:
         self.reason: str | None = None
         self.unproven = False
         self.closed = False
-        self.totals_asked = self.opened = 0
+        self.total_calls = self.opened = 0
         self.on_open: Callable[[], object] = lambda: None
         self.before_read: Callable[[], Awaitable[None]] | None = None
 
@@ -107,7 +114,7 @@ class MemorySource:
     async def total(self, query: Query, since: int, until: int, spent: CallBudget) -> Total:
         if self.error is not None:
             raise self.error
-        self.totals_asked += 1
+        self.total_calls += 1
         return Total(len(self.records), "events", "eq")
 
     async def find(self, locator: bytes, spent: CallBudget) -> Sequence[MemoryRecord]:

@@ -1,4 +1,4 @@
-"""That an answer has the shape that the code and the OpenAPI document give it."""
+"""Compare a body with its response model and with the OpenAPI document."""
 
 import json
 from functools import cache
@@ -12,7 +12,7 @@ DOCUMENT = Path(__file__).parents[2] / "openapi" / "openapi.json"
 
 
 def assert_shape(body: Any, shape: type[msgspec.Struct]) -> None:
-    """No field is missing, none is too many, and each is as the document describes it."""
+    """Assert that the body has exactly the fields of `shape`, each as the document describes it."""
     assert msgspec.to_builtins(msgspec.convert(body, shape)) == body
     _validator(shape.__name__).validate(body)
 

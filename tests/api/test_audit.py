@@ -1,4 +1,4 @@
-"""The audit trail: one line an access, on its own logger, and nobody's data in it."""
+"""The audit trail: one line per request on its own logger, without personal data."""
 
 import io
 import logging
@@ -6,11 +6,11 @@ import logging
 import httpx
 import pytest
 
-from app.api.request_log import AuditTrail
+from app.api.request_log import AuditTrail, RequestLog
 from app.domain.errors import SourceFailed
 from app.logs import AUDIT
 from app.privacy.pseudonyms import Pseudonyms
-from tests.api.conftest import ALL, make_app, opened
+from tests.api.conftest import ALL, bearer, make_app, opened
 from tests.api.gateways import app_over, window
 from tests.api.memory import NATIONAL_ID, PHONE, MemorySource
 from tests.logged import lines
@@ -19,17 +19,17 @@ from tests.worlds import SubnotoOptions, TaktikalOptions, world
 SECRET = "an identity secret of thirty-two characters"
 
 
-async def test_who_which_filters_how_many_and_how_it_ended(sources: list[MemorySource], log: io.StringIO) -> None:
+async def test_an_access_line_has_caller_filters_and_outcome(sources: list[MemorySource], log: io.StringIO) -> None:
     app = make_app(sources, identity_secret=SECRET)
     query = (
         "since=2026-05-01&until=2027-01-01T00:00:00%2B02:00&limit=5&order=asc&source=north&type=envelope.*"
         "&actor=Anna@Example.com&q=lease&include=raw&partial=true&provider_type=OPENED&envelope_id=e1"
     )
     async with opened(app) as client:
-        answer = await client.get(f"/events?{query}", headers={"X-Request-ID": "mine"})
+        response = await client.get(f"/events?{query}", headers={"X-Request-ID": "mine"})
     (line,) = lines(log, "access")
     assert line["logger"] == AUDIT
-    assert len(answer.json()["data"]) == line["events"]
+    assert len(response.json()["data"]) == line["events"]
     assert {name: line[name] for name in ("event", "level", "caller", "route", "request_id", "outcome", "status")} == {
         "event": "access", "level": "info", "caller": "all", "route": "/events", "request_id": "mine",
         "outcome": "allowed", "status": 200,
@@ -45,20 +45,20 @@ async def test_who_which_filters_how_many_and_how_it_ended(sources: list[MemoryS
     assert line["timestamp"]
 
 
-async def test_a_count_names_the_accounts_that_were_counted(sources: list[MemorySource], log: io.StringIO) -> None:
+async def test_the_access_line_of_a_count_names_its_sources(sources: list[MemorySource], log: io.StringIO) -> None:
     async with opened(make_app(sources)) as client:
-        for _ in range(2):  # asked for, and from the cache
+        for _ in range(2):  # counted, then cached
             assert (await client.get("/events/count?source=north")).status_code == 200
     assert [line["sources"] for line in lines(log, "access")] == [["north"], ["north"]]
 
 
-async def test_every_way_that_an_access_may_end_has_its_line(
+async def test_each_outcome_of_a_request_has_its_access_line(
     client: httpx.AsyncClient, sources: list[MemorySource], log: io.StringIO
 ) -> None:
     page = (await client.get("/events?limit=1")).json()
     await client.get(f"/events/{page['data'][0]['id']}")
-    await client.get("/events", headers={"Authorization": "Bearer wrong"})
-    await client.get("/sources", headers={"Authorization": "Bearer reader"})
+    await client.get("/events", headers=bearer("wrong"))
+    await client.get("/sources", headers=bearer("reader"))
     await client.get("/events?nonsense=1")
     sources[0].error = SourceFailed("no")
     await client.get("/events")
@@ -90,15 +90,15 @@ async def test_every_way_that_an_access_may_end_has_its_line(
     assert trail[6]["filters"] == {"cursor": ["given"]}
 
 
-async def test_personal_values_are_in_no_place_of_a_line(client: httpx.AsyncClient, log: io.StringIO) -> None:
+async def test_log_lines_contain_no_personal_values(client: httpx.AsyncClient, log: io.StringIO) -> None:
     planted = [PHONE.lstrip("+"), NATIONAL_ID, "Jonas", "jonas@example.com"]
-    places = [
+    parameters = [
         "since", "until", "source", "provider", "category", "type", "provider_type", "envelope_id", "workspace_id",
         "flow_id", "flow_type", "envelope_status", "owner", "actor", "recipient", "q", "order", "limit", "cursor",
         "include", "partial", "follow", "exact", "nonsense",
     ]  # fmt: skip
     for value in planted:
-        for name in places:
+        for name in parameters:
             await client.get("/events", params={name: value})
             await client.get("/events/count", params=[(name, value), (name, value)])
         await client.get("/events", params={value: "1"})
@@ -106,52 +106,46 @@ async def test_personal_values_are_in_no_place_of_a_line(client: httpx.AsyncClie
         await client.get("/events", headers={"X-Request-ID": f"{value}!", "User-Agent": value, "Referer": value})
         await client.get("/events", headers={"Authorization": f"Bearer {value}"})
     text = log.getvalue()
-    assert len(lines(log, "access")) > len(planted) * len(places)
+    assert len(lines(log, "access")) > len(planted) * len(parameters)
     for value in [*planted, ALL]:
         assert value.casefold() not in text.casefold()
 
 
-def test_a_query_that_cannot_be_read_and_one_that_is_too_long() -> None:
+def test_unreadable_and_long_queries_are_summarized() -> None:
     trail = AuditTrail(Pseudonyms(SECRET))
     assert trail.filters({"query_string": b"\xff=1"}) == {"?": ["unreadable"]}
     assert trail.filters({"query_string": b"q=%ff"}) == {"?": ["unreadable"]}
-    told = trail.filters({"query_string": b"&".join(b"q=x" for _ in range(50))})
-    assert (len(told["q"]), told["?"]) == (40, ["10 more"])
+    filters = trail.filters({"query_string": b"&".join(b"q=x" for _ in range(50))})
+    assert (len(filters["q"]), filters["?"]) == (40, ["10 more"])
 
 
-def test_it_can_be_sent_elsewhere(log: io.StringIO) -> None:
-    """The logger is the standard library's, with its members in the record's `audit`."""
+def test_access_records_reach_other_logging_handlers(log: io.StringIO) -> None:
+    """The logger is the standard library's; the fields are in the attribute `audit` of its records."""
     records: list[logging.LogRecord] = []
 
-    class Elsewhere(logging.Handler):
-        def emit(self, record: logging.LogRecord) -> None:
-            records.append(record)
-
-    handler = Elsewhere()
+    handler = logging.Handler()
+    handler.emit = records.append  # type: ignore[method-assign]
     logging.getLogger(AUDIT).addHandler(handler)
     try:
-        from app.api.request_log import RequestLog
-
-        scope = {"query_string": b"limit=3"}
-        AuditTrail(Pseudonyms(SECRET)).record(scope, RequestLog("id", 200), "/events")
+        AuditTrail(Pseudonyms(SECRET)).record({"query_string": b"limit=3"}, RequestLog("id", 200), "/events")
     finally:
         logging.getLogger(AUDIT).removeHandler(handler)
     (record,) = records
     assert record.audit["filters"] == {"limit": ["3"]}  # type: ignore[attr-defined]
 
 
-@pytest.mark.parametrize("same", ["Jónas Jónsson", "jónas  jónsson ", "JÓNAS JÓNSSON", "Jo\u0301nas Jo\u0301nsson"])
-def test_a_person_has_one_pseudonym_however_written(same: str) -> None:
+@pytest.mark.parametrize("spelling", ["Jónas Jónsson", "jónas  jónsson ", "JÓNAS JÓNSSON", "Jo\u0301nas Jo\u0301nsson"])
+def test_spellings_of_a_name_share_one_pseudonym(spelling: str) -> None:
     names = Pseudonyms(SECRET)
-    assert names.of(same) == names.of("Jónas Jónsson")
-    assert names.of(same) == Pseudonyms(SECRET).of(same), "on every replica"
-    assert names.of(same) != Pseudonyms(SECRET + "!").of(same)
-    assert names.of(same) != names.of("Jónas Jónssen")
-    assert len(names.of(same)) == 17
+    assert names.of(spelling) == names.of("Jónas Jónsson")
+    assert names.of(spelling) == Pseudonyms(SECRET).of(spelling), "the same on every replica"
+    assert names.of(spelling) != Pseudonyms(SECRET + "!").of(spelling)
+    assert names.of(spelling) != names.of("Jónas Jónssen")
+    assert len(names.of(spelling)) == 17
 
 
 @pytest.mark.parametrize("source", ["taktikal", "subnoto"])
-async def test_what_a_single_event_costs_at_its_source(log: io.StringIO, source: str) -> None:
+async def test_the_request_line_counts_the_calls_for_a_single_event(log: io.StringIO, source: str) -> None:
     async with (
         world(taktikal=TaktikalOptions(events=60), subnoto=SubnotoOptions(events=60)) as one,
         opened(app_over(one)) as client,

@@ -1,5 +1,5 @@
-"""`GET /envelopes/{envelope_id}` and its report: every event of one envelope, and what follows from them, as its caller
-may see it; that the report can be verified, and its pages as chromium prints them."""
+"""`GET /envelopes/{envelope_id}`: the events and the story of one envelope, masked for its caller; and its report, its
+signature and its printed pages."""
 
 import hashlib
 import io
@@ -27,16 +27,16 @@ from app.domain.event import Actor, Delivery, Envelope, Event, Recipient
 from app.evidence import create_key_file
 from app.feed import envelopes
 from app.feed.envelopes import EnvelopeDurations, RecipientDurations, build_story
-from tests.api.conftest import make_app, opened
+from tests.api.conftest import bearer, make_app, opened
 from tests.api.gateways import app_over, window
-from tests.api.memory import NATIONAL_ID, PHONE, MemoryRecord, MemorySource, history
+from tests.api.memory import NATIONAL_ID, PHONE, MemoryRecord, MemorySource, memory_source
 from tests.api.shapes import assert_shape
 from tests.browser import chromium, needs_chromium
 from tests.logged import lines
 from tests.worlds import SubnotoOptions, TaktikalOptions, world
 
 
-async def test_the_same_events_as_the_feed_of_both_vendors() -> None:
+async def test_an_envelope_has_the_events_of_the_feed() -> None:
     async with (
         world(taktikal=TaktikalOptions(events=300), subnoto=SubnotoOptions(events=300)) as one,
         opened(app_over(one)) as client,
@@ -48,10 +48,10 @@ async def test_the_same_events_as_the_feed_of_both_vendors() -> None:
                 by_envelope[event["envelope"]["id"]].append(event)
         seen = set()
         for envelope_id, events in sorted(by_envelope.items(), key=lambda pair: -len(pair[1]))[:40:4]:
-            answer = await client.get(f"/envelopes/{envelope_id}")
-            body = answer.json()
+            response = await client.get(f"/envelopes/{envelope_id}")
+            body = response.json()
             assert_shape(body, EnvelopeStory)
-            assert answer.headers["cache-control"] == "no-store"
+            assert response.headers["cache-control"] == "no-store"
             assert body["events"] == events
             assert (body["source"], body["envelope"]["id"]) == (events[0]["source"], envelope_id)
             assert not body["has_more"]
@@ -65,7 +65,7 @@ async def test_the_same_events_as_the_feed_of_both_vendors() -> None:
         assert "completed" in {status for _, status in seen}
 
 
-async def test_masked_like_every_other_answer(application: FastAPI, log: io.StringIO) -> None:
+async def test_an_envelope_is_masked_like_a_page(application: FastAPI, log: io.StringIO) -> None:
     async with opened(application, "reader") as client:
         masked = await client.get("/envelopes/e3?source=north")
         page = await client.get("/events?envelope_id=e3&source=north&order=asc")
@@ -80,10 +80,10 @@ async def test_masked_like_every_other_answer(application: FastAPI, log: io.Stri
     assert access["envelope_id"] != "e3"
 
 
-async def test_which_envelope_is_meant(client: httpx.AsyncClient, sources: list[MemorySource]) -> None:
+async def test_ambiguous_or_unknown_ids_are_refused(client: httpx.AsyncClient, sources: list[MemorySource]) -> None:
     calls = {
         "/envelopes/e3": (422, "source: must be named: north and south have an envelope with this id"),
-        "/envelopes/e9": (200, None),  # only north is that long
+        "/envelopes/e9": (200, None),  # of north alone
         "/envelopes/none": (404, "no source has an envelope with this id"),
         "/envelopes/e9?source=south": (404, "no source has an envelope with this id"),
         "/envelopes/e3?source=west": (422, "source: no source has the name 'west'; there are north, south"),
@@ -95,13 +95,13 @@ async def test_which_envelope_is_meant(client: httpx.AsyncClient, sources: list[
     for path, (status, detail) in calls.items():
         for suffix in ("", "/report"):
             route, _, query = path.partition("?")
-            answer = await client.get(f"{route}{suffix}?{query}")
-            assert answer.status_code == status, path
-            assert detail is None or answer.json()["detail"] == detail, path
-    limited = {"Authorization": "Bearer limited"}
+            response = await client.get(f"{route}{suffix}?{query}")
+            assert response.status_code == status, path
+            assert detail is None or response.json()["detail"] == detail, path
+    limited = bearer("limited")
     assert (await client.get("/envelopes/e3", headers=limited)).json()["source"] == "north"
     assert (await client.get("/envelopes/e3?source=south", headers=limited)).status_code == 403
-    assert (await client.get("/envelopes/e3", headers={"Authorization": "Bearer nothing"})).status_code == 403
+    assert (await client.get("/envelopes/e3", headers=bearer("nothing"))).status_code == 403
     sources[1].error = SourceUnavailable("is away")
     assert (await client.get("/envelopes/e9")).status_code == 503
     assert (await client.get("/envelopes/e9?source=north")).status_code == 200
@@ -112,9 +112,9 @@ async def test_an_envelope_of_unreadable_records_is_a_failure_not_unknown(
 ) -> None:
     sources[0].records, sources[0].bad_records = [], 1
     for path in ("/envelopes/e7?source=north", "/envelopes/e7/report?source=north"):
-        answer = await client.get(path)
-        assert (answer.status_code, answer.json()["code"]) == (502, "source_failed")
-        assert answer.json()["detail"] == "north: none of the envelope's records can be read"
+        response = await client.get(path)
+        assert (response.status_code, response.json()["code"]) == (502, "source_failed")
+        assert response.json()["detail"] == "north: none of the envelope's records can be read"
 
 
 async def test_a_long_envelope_is_read_in_pages_up_to_a_limit(
@@ -131,7 +131,7 @@ async def test_a_long_envelope_is_read_in_pages_up_to_a_limit(
     body = (await client.get("/envelopes/e7")).json()
     assert (len(body["events"]), body["has_more"]) == (2500, False)
     assert body["sources"][0]["reason"] == "2 records that cannot be read are left out"
-    assert body["sources"][0]["unproven"], "its first page was"
+    assert body["sources"][0]["unproven"], "its first page was unproven"
     monkeypatch.setattr(envelopes, "MOST_PAGES", 2)
     body = (await client.get("/envelopes/e7")).json()
     assert (len(body["events"]), body["has_more"]) == (2000, True)
@@ -153,7 +153,7 @@ def at(minute: int) -> str:
     return f"2026-05-{1 + minute // 1440:02}T{minute // 60 % 24:02}:{minute % 60:02}:00.000000Z"
 
 
-def test_what_became_of_each_recipient() -> None:
+def test_a_story_has_the_first_time_of_each_step_per_recipient() -> None:
     invitation = Delivery("sms", "delivered", None)
     story = build_story(
         [
@@ -210,8 +210,8 @@ def test_the_last_event_decides_the_status_and_the_state(types: list[str], statu
     assert (story.status, [one.state for one in story.recipients]) == (status, [state])
 
 
-def test_recipients_are_told_apart_by_id_or_else_by_address() -> None:
-    """Ids tell people who share an address apart; without ids, the address does; what is masked, or absent, never."""
+def test_recipients_are_identified_by_id_or_else_by_address() -> None:
+    """Two ids with one address are two people; masked and missing addresses identify nobody."""
     twin = Recipient("a2", "Anna's twin", "ANNA@example.com")
     story = build_story([event(0, "recipient.added", ANNA), event(1, "recipient.signed", twin)])
     assert [(one.id, one.state) for one in story.recipients] == [("a", "added"), ("a2", "signed")]
@@ -231,12 +231,12 @@ def test_recipients_are_told_apart_by_id_or_else_by_address() -> None:
     assert len(build_story(masked).recipients) == 2
 
 
-def test_it_holds_for_any_events() -> None:
-    """First times, counts and totals agree with a plain reading of the same events."""
-    chance = random.Random(5)
+def test_the_story_of_random_events_equals_a_plain_count() -> None:
+    """First times, counts and totals."""
+    rng = random.Random(5)
     types = ("recipient.invited", "envelope.viewed", "recipient.signed", "recipient.reminded", "notification.failed")
     for _ in range(200):
-        events = [event(m, chance.choice(types), chance.choice((ANNA, BO, None))) for m in range(chance.randint(1, 20))]
+        events = [event(m, rng.choice(types), rng.choice((ANNA, BO, None))) for m in range(rng.randint(1, 20))]
         before = msgspec.json.encode(events)
         story = build_story(events)
         assert msgspec.json.encode(events) == before
@@ -258,7 +258,7 @@ PDF_TOOLS = all(map(shutil.which, ("pdftotext", "pdftoppm")))
 
 
 class Hostile(MemoryRecord):
-    """A record of a very long envelope, all of whose texts are hostile."""
+    """A record of a long envelope with hostile texts."""
 
     def __init__(self, source: str, number: int) -> None:
         super().__init__(source, number)
@@ -275,8 +275,8 @@ class Hostile(MemoryRecord):
         return found
 
 
-class _Ndjson(HTMLParser):
-    """The text of `#events-ndjson`, the text of all elements, and the elements' names."""
+class ReportParser(HTMLParser):
+    """Collects the text of `#events-ndjson`, the text of the other elements, and the elements' names."""
 
     def __init__(self, page: str) -> None:
         super().__init__()
@@ -298,12 +298,12 @@ class _Ndjson(HTMLParser):
 
 
 async def reports(tmp_path: Path, size: int, keys: tuple[str, ...]) -> tuple[dict[str, httpx.Response], Any, str]:
-    """The report of envelope e7 for each key; the public keys; the same events as an export."""
+    """Return the report of envelope e7 for each key, the public keys, and an export of the same events."""
     key_file = tmp_path / "signing.pem"
     create_key_file(key_file)
     source = MemorySource("north", [Hostile("north", number) for number in range(size)])
     source.bad_records, source.reason = 1, "events may be left out"
-    app = make_app([source, MemorySource("south", history("south", 3))], signing_key_file=key_file)
+    app = make_app([source, memory_source(3, "south")], signing_key_file=key_file)
     async with opened(app) as client:
         found = {
             key: await client.get("/envelopes/e7/report", headers={"Authorization": f"Bearer {key}"}) for key in keys
@@ -315,16 +315,16 @@ async def reports(tmp_path: Path, size: int, keys: tuple[str, ...]) -> tuple[dic
 
 
 @pytest.mark.filterwarnings("ignore::joserfc.errors.SecurityWarning")
-async def test_what_it_states_can_be_verified(tmp_path: Path) -> None:
+async def test_a_report_contains_its_events_and_a_valid_signature(tmp_path: Path) -> None:
     found, jwks, export = await reports(tmp_path, 12, ("key-of-all-scopes", "reader"))
-    full, masked = (_Ndjson(answer.text) for answer in found.values())
-    # The canonical NDJSON is what an export of the same filters has before its last line.
+    full, masked = (ReportParser(response.text) for response in found.values())
+    # The canonical NDJSON equals an export with the same filters, without its last line.
     assert full.ndjson.encode() == "".join(export.splitlines(keepends=True)[:-1]).encode()
     for key, page in zip(found, (full, masked), strict=True):
         assert found[key].headers["content-type"] == "text/html; charset=utf-8"
         assert "default-src 'none'" in found[key].headers["content-security-policy"]
         digest = hashlib.sha256(page.ndjson.encode()).hexdigest()
-        assert page.text.count(digest) >= 2  # the footer of every page, and the text
+        assert page.text.count(digest) >= 2  # in the footer of every page and in the text
         (token,) = re.findall(r"eyJ[\w-]+\.[\w-]+\.[\w-]+", page.text)
         payload = json.loads(jws.deserialize_compact(token, KeySet.import_key_set(jwks), algorithms=["EdDSA"]).payload)
         assert (payload["sha256"], payload["count"]) == (digest, 12)
@@ -337,7 +337,7 @@ async def test_what_it_states_can_be_verified(tmp_path: Path) -> None:
         assert "qualified" in page.text
         assert re.search(r"Unreadable: \d+ records of north", page.text)
         assert "Note on north: envelope: events may be left out" in page.text
-        # What a provider sends is text: nothing that loads or runs.
+        # Nothing that a provider sent loads or runs.
         assert not page.tags & {"script", "img", "iframe", "link", "object", "form", "a"}
         assert "{{ 7 * 7 }}" in page.text
         assert "[U+202E]" in page.text
@@ -353,16 +353,16 @@ async def test_what_it_states_can_be_verified(tmp_path: Path) -> None:
 
 @needs_chromium
 @pytest.mark.skipif(not PDF_TOOLS, reason="poppler-utils is not installed")
-def test_its_pages_on_paper(tmp_path: Path) -> None:
+def test_a_printed_report_has_page_headers_and_margins(tmp_path: Path) -> None:
     found, _, _ = anyio.run(reports, tmp_path, 200, ("key-of-all-scopes", "reader"))
     with chromium() as browser:
-        for key, answer in found.items():
-            (tmp_path / f"{key}.html").write_bytes(answer.content)
+        for key, response in found.items():
+            (tmp_path / f"{key}.html").write_bytes(response.content)
             page = browser.new_page()
             page.goto((tmp_path / f"{key}.html").as_uri())
             assert page.evaluate("window.hit") is None
             page.pdf(path=str(tmp_path / f"{key}.pdf"), prefer_css_page_size=True)
-    for key, answer in found.items():
+    for key, response in found.items():
         pdf = tmp_path / f"{key}.pdf"
         info = subprocess.run(["pdfinfo", pdf], capture_output=True, text=True, check=True).stdout
         assert re.search(r"Page size:\s+59[45]\S* x 84[12]\S* pts \(A4\)", info)
@@ -374,19 +374,19 @@ def test_its_pages_on_paper(tmp_path: Path) -> None:
             assert f"Page {number} of {len(pages)}" in sheet
             assert "Audit report" in sheet.splitlines()[0]
             assert "SHA-256 " in sheet
-        for line in _Ndjson(answer.text).ndjson.splitlines():
-            assert json.loads(line)["id"] in plain  # however it is broken into lines
-        # Nothing reaches into the margins: every word lies inside the page.
+        for line in ReportParser(response.text).ndjson.splitlines():
+            assert json.loads(line)["id"] in plain  # across line breaks
+        # No word is in the margins.
         boxes = subprocess.run(["pdftotext", "-bbox", pdf, "-"], capture_output=True, text=True, check=True).stdout
         edges = [float(x) for x in re.findall(r'xMax="([\d.]+)"', boxes)]
         assert max(edges) <= 595 - 14 / 25.4 * 72
 
 
 @needs_chromium
-def test_a_phone_shows_each_event_in_lines_of_the_screens_width(tmp_path: Path) -> None:
+def test_a_report_fits_a_phone_screen(tmp_path: Path) -> None:
     found, _, _ = anyio.run(reports, tmp_path, 20, ("key-of-all-scopes",))
-    (answer,) = found.values()
-    (tmp_path / "report.html").write_bytes(answer.content)
+    (response,) = found.values()
+    (tmp_path / "report.html").write_bytes(response.content)
     with chromium() as browser:
         page = browser.new_page(viewport={"width": 360, "height": 800})
         page.goto((tmp_path / "report.html").as_uri())

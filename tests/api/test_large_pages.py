@@ -1,4 +1,4 @@
-"""Pages are bounded in bytes as well as in events, and large ones are made few at a time."""
+"""Pages are bounded in bytes as well as in events, and few large ones are rendered at a time."""
 
 import asyncio
 import time
@@ -24,7 +24,7 @@ PLAIN = {"Accept-Encoding": "identity"}
 
 
 class LargeRecord(MemoryRecord):
-    """`size`: bytes of its description."""
+    """A record whose description has `size` bytes."""
 
     def __init__(self, number: int, size: int) -> None:
         super().__init__("north", number)
@@ -37,76 +37,74 @@ class LargeRecord(MemoryRecord):
 
 
 @pytest.mark.parametrize(
-    ("size", "count", "order", "packed"),
+    ("size", "count", "order", "encoding"),
     [(300_000, 60, "asc", "gzip"), (1_000_000, 20, "desc", "identity"), (MAX_PAGE // 2, 3, "asc", "identity"),
      (MAX_PAGE + 1, 2, "desc", "identity")],
 )  # fmt: skip
-async def test_a_page_ends_where_its_bytes_do_and_the_walk_loses_nothing(
-    size: int, count: int, order: str, packed: str
-) -> None:
+async def test_pages_are_bounded_in_bytes_and_lose_no_event(size: int, count: int, order: str, encoding: str) -> None:
     source = MemorySource("north", [LargeRecord(number, size) for number in range(count)])
     ids: list[str] = []
     async with opened(make_app([source])) as client:
-        asked: dict[str, str] = {"since": "2020-01-01", "order": order, "limit": "1000"}
+        query: dict[str, str] = {"since": "2020-01-01", "order": order, "limit": "1000"}
         while True:
-            answer = await client.get("/events", params=asked, headers={"Accept-Encoding": packed})
-            page = answer.json()
+            response = await client.get("/events", params=query, headers={"Accept-Encoding": encoding})
+            page = response.json()
             assert page["data"]
-            assert len(answer.content) < MAX_PAGE + 10_000 or len(page["data"]) == 1
+            assert len(response.content) < MAX_PAGE + 10_000 or len(page["data"]) == 1
             ids += [event["id"] for event in page["data"]]
             assert page["page"]["has_more"] is (page["page"]["next_cursor"] is not None)
-            assert (page["page"]["next_cursor"] is None) == ("Link" not in answer.headers)
+            assert (page["page"]["next_cursor"] is None) == ("Link" not in response.headers)
             if page["page"]["next_cursor"] is None:
                 break
-            asked = {"cursor": page["page"]["next_cursor"]}
+            query = {"cursor": page["page"]["next_cursor"]}
     assert len(ids) == len(set(ids)) == count
 
 
 @pytest.mark.parametrize(
     ("path", "events"), [("/events?", 1000), ("/events/export?", 1000), ("/events?recipient=nobody@example.com&", 0)]
 )
-async def test_other_requests_are_served_between_the_parts_of_an_answer(
+async def test_rendering_a_response_yields_to_other_requests(
     path: str, events: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(MemoryReader, "at_once", 1000)
-    turns = 0
+    switches = 0
 
     async def other() -> None:
-        nonlocal turns
+        nonlocal switches
         while True:
             await asyncio.sleep(0)
-            turns += 1
+            switches += 1
 
     source = MemorySource("north", [LargeRecord(number, 200) for number in range(1000)])
     async with opened(make_app([source])) as client:
         running = asyncio.create_task(other())
-        answer = await client.get(f"{path}since=2020-01-01&limit=1000", headers=PLAIN)
+        response = await client.get(f"{path}since=2020-01-01&limit=1000", headers=PLAIN)
         running.cancel()
-    assert answer.text.count("x" * 200) == events
-    assert turns >= 8, "100 events at a time"
+    assert response.text.count("x" * 200) == events
+    assert switches >= 8, "100 events at a time"
 
 
 async def test_large_records_are_read_a_few_at_a_time() -> None:
-    """The provider's responses, too: a page over them took more than a gigabyte."""
+    """Also the provider's responses: a page over them once took more than a gigabyte."""
     async with world(subnoto=SubnotoOptions(events=60), taktikal=TaktikalOptions(events=60)) as one:
         with serve(Rewritten(one.subnoto.app, pad)) as subnoto, serve(Rewritten(one.taktikal.app, pad)) as taktikal:
             feed = one.gateway(SUBNOTO_BASE_URL=subnoto, TAKTIKAL_BASE_URL=f"{taktikal}/api")
-            asked: dict[str, Any] = {"since": "P90D", "limit": 1000}
+            query: dict[str, Any] = {"since": "P90D", "limit": 1000}
             found, pages = [], []
             while True:
-                page = await ask(feed, **asked)
+                page = await ask(feed, **query)
                 pages.append(page)
                 found += [describe(record)[:5] for record in page.records]
                 if page.next_cursor is None:
                     break
-                asked = {"cursor": page.next_cursor}
+                query = {"cursor": page.next_cursor}
             assert sorted(found) == sorted(row[:5] for row in one.truth())
             assert len(pages) > 1
             assert all(page.records for page in pages)
 
 
 class TwoStreams(MemorySource):
-    """Even and odd numbers as two streams, whose concurrent responses are of three eighths of a page's bytes each."""
+    """Even and odd numbers as two streams, each response of which has 3/8 of the bytes of a page."""
 
     def streams(self, query: Query) -> Sequence[str]:
         return ["0", "1"]
@@ -133,17 +131,17 @@ async def test_bytes_of_streams_that_are_read_concurrently_count_once() -> None:
     assert page.has_more
 
 
-def pad(answer: Any) -> Any:
-    for item in answer if isinstance(answer, list) else answer.get("logs", []):
+def pad(response: Any) -> Any:
+    for item in response if isinstance(response, list) else response.get("logs", []):
         for record in item.get("activityLog", [item]):
             if "eventData" in record:
                 record["eventData"] = {**(record["eventData"] or {}), "padding": "x" * 300_000}
             else:
                 record["description"] = "x" * 300_000
-    return answer
+    return response
 
 
-async def test_large_pages_wait_for_each_other_unless_nothing_moves() -> None:
+async def test_large_pages_are_rendered_a_few_at_a_time_unless_all_hang() -> None:
     pages, inside = LargePages(patience=0.2), 0
     most: list[int] = []
 

@@ -1,4 +1,4 @@
-"""`GET /metrics`: counts that are right, and labels that nobody outside can add to."""
+"""`GET /metrics`: correct counts, and labels that no caller can add to."""
 
 import asyncio
 import re
@@ -30,13 +30,13 @@ def labelled(name: str, **labels: str) -> tuple[str, tuple[tuple[str, str], ...]
 
 
 async def scrape(client: httpx.AsyncClient) -> Samples:
-    answer = await client.get("/metrics")
-    assert answer.status_code == 200
-    assert answer.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
-    return parse(answer.text)
+    response = await client.get("/metrics")
+    assert response.status_code == 200
+    assert response.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
+    return parse(response.text)
 
 
-async def test_what_was_asked_and_delivered_is_counted(client: httpx.AsyncClient, sources: list[MemorySource]) -> None:
+async def test_requests_events_and_totals_are_counted(client: httpx.AsyncClient, sources: list[MemorySource]) -> None:
     page = (await client.get("/events?limit=40")).json()
     await client.get(f"/events/{page['data'][0]['id']}")
     await client.get("/events/count")
@@ -83,7 +83,7 @@ async def test_callers_cannot_add_labels(client: httpx.AsyncClient) -> None:
     assert not new
 
 
-def test_what_the_observer_hears_is_counted() -> None:
+def test_notifications_of_the_observer_are_counted() -> None:
     metrics = Metrics()
     metrics.on_circuit("north", "closed")
     metrics.on_call("north", "200", 0.2)
@@ -109,7 +109,7 @@ def test_what_the_observer_hears_is_counted() -> None:
 STATES = ("closed", "open", "half_open")
 
 
-def test_a_request_without_an_answer_is_one_too() -> None:
+def test_a_request_without_a_response_is_counted() -> None:
     metrics = Metrics()
     metrics.under_way("streams").inc()
     metrics.end_request("streams", "GET", "/events", 0, 1.5, RequestLog("id"))
@@ -118,16 +118,16 @@ def test_a_request_without_an_answer_is_one_too() -> None:
     assert found[labelled("gateway_requests_under_way", kind="streams")] == 0
 
 
-def test_what_a_dead_process_left_is_forgotten(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_counters_of_an_ended_process_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(MULTIPROCESS_VARIABLE, str(tmp_path))
     for name in ("gauge_livesum_999999999.db", "counter_999999999.db"):
         (tmp_path / name).write_bytes(bytes(64))
     metrics = Metrics()
     assert metrics.exposition() == b""
-    assert [file.name for file in tmp_path.iterdir()] == ["counter_999999999.db"], "what it counted stays counted"
+    assert [file.name for file in tmp_path.iterdir()] == ["counter_999999999.db"], "its counters stay"
 
 
-def test_any_worker_answers_for_all(tmp_path: Path) -> None:
+def test_each_worker_reports_the_metrics_of_all(tmp_path: Path) -> None:
     key = {"X-API-Key": "sandbox"}
     with serving("--sandbox", "--sandbox-events", "50", "--workers", "2", cwd=tmp_path) as gateway:
 

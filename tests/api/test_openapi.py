@@ -1,4 +1,4 @@
-"""The OpenAPI document: that it says what is true, and says it as client generators need it."""
+"""The OpenAPI document is correct, and in the form that client generators need."""
 
 import json
 from collections.abc import Iterator
@@ -40,13 +40,13 @@ def walk(node: Any) -> Iterator[dict[str, Any]]:
             yield from walk(value)
 
 
-def test_the_committed_document_is_the_one_the_code_makes() -> None:
+def test_the_committed_document_is_current() -> None:
     assert DOCUMENT.read_text(encoding="utf-8") == openapi_text(), (
         "openapi/openapi.json has drifted; run: audit-gateway openapi --output openapi/openapi.json"
     )
 
 
-def test_every_parameter_that_is_accepted_is_described_and_no_other(document: dict[str, Any]) -> None:
+def test_exactly_the_accepted_parameters_are_described(document: dict[str, Any]) -> None:
     models = {"/events": EventQuery, "/events/count": CountQuery, "/events/export": ExportQuery}
     for path, model in models.items():
         described = document["paths"][path]["get"]["parameters"]
@@ -71,16 +71,16 @@ def test_closed_values_are_enumerated_and_defaults_shown(document: dict[str, Any
     assert schemas["order"]["enum"] == ["asc", "desc"]
     assert schemas["envelope_status"]["enum"] == ["completed", "active", "inactive"]
     assert schemas["limit"] == {"type": "integer", "minimum": 1, "maximum": 1000, "default": 100}
-    # Swagger UI and some clients send defaults along: beside a cursor, they would contradict its filters.
+    # Swagger UI and some clients send defaults, which would contradict the filters of a cursor.
     assert {name for name, schema in schemas.items() if "default" in schema} == {"limit"}
 
 
-def test_nothing_is_a_closed_enumeration(document: dict[str, Any]) -> None:
+def test_no_response_schema_has_a_closed_enumeration(document: dict[str, Any]) -> None:
     assert not [node for node in walk(document["components"]["schemas"]) if "enum" in node or "const" in node]
 
 
-def test_every_operation_names_its_errors_and_what_it_needs(document: dict[str, Any]) -> None:
-    """Errors are problems, and the framework's own are gone. Health and the public key need no key."""
+def test_every_operation_declares_its_errors_and_security(document: dict[str, Any]) -> None:
+    """Errors are problems, none of them FastAPI's own. Health and the public keys need no API key."""
     assert "HTTPValidationError" not in json.dumps(document)
     assert document["security"] == [{"bearer": []}, {"apiKey": []}]
     assert document["components"]["securitySchemes"].keys() == {"bearer", "apiKey"}
@@ -109,13 +109,13 @@ def test_every_operation_names_its_errors_and_what_it_needs(document: dict[str, 
         assert_shape(example, schemas.Problem)
 
 
-def test_the_document_stands_anywhere_and_pages_by_itself(document: dict[str, Any]) -> None:
+def test_the_document_has_a_relative_server_and_pagination_links(document: dict[str, Any]) -> None:
     assert document["openapi"].startswith("3.1")
     assert document["servers"] == [{"url": "/"}]
     link = document["paths"]["/events"]["get"]["responses"]["200"]["links"]["NextPage"]
     assert link["operationId"] == "list_events"
     assert link["parameters"] == {"cursor": "$response.body#/page/next_cursor"}
-    taken = {
+    accepted = {
         operation["operationId"]: {parameter["name"] for parameter in operation.get("parameters", ())}
         for _, operation in operations(document)
     }
@@ -126,11 +126,11 @@ def test_the_document_stands_anywhere_and_pages_by_itself(document: dict[str, An
     ]
     assert len(links) == 3
     for link in links:
-        assert link["parameters"].keys() <= taken[link["operationId"]]
+        assert link["parameters"].keys() <= accepted[link["operationId"]]
 
 
-def test_the_bounds_of_parameters_are_those_that_hold(document: dict[str, Any]) -> None:
-    """Each: what the schema allows is taken, and one more is refused."""
+def test_the_documented_bounds_of_parameters_are_enforced(document: dict[str, Any]) -> None:
+    """A value at its bound is accepted, one beyond it is refused."""
     parameters = document["paths"]["/events"]["get"]["parameters"]
     texts = {one["name"]: one["schema"] for one in parameters if one["schema"]["type"] == "string"}
     lists = {one["name"]: one["schema"] for one in parameters if one["schema"]["type"] == "array"}
@@ -151,9 +151,7 @@ def test_the_bounds_of_parameters_are_those_that_hold(document: dict[str, Any]) 
                 read_query(EventQuery, [(name, "x" * (longest + 1))])
 
 
-async def test_the_headers_of_good_answers_are_those_that_come(
-    document: dict[str, Any], client: httpx.AsyncClient
-) -> None:
+async def test_the_documented_response_headers_are_sent(document: dict[str, Any], client: httpx.AsyncClient) -> None:
     always = {"Cache-Control", "X-Request-ID"}
     page = (await client.get("/events?limit=1")).json()
     for name, operation in operations(document):
@@ -162,11 +160,11 @@ async def test_the_headers_of_good_answers_are_those_that_come(
             continue
         declared = operation["responses"]["200"]["headers"]
         assert declared.keys() >= {*always, "RateLimit", "RateLimit-Policy"}, name
-        answer = await client.get(path)
-        assert all(header in answer.headers for header in always), name
+        result = await client.get(path)
+        assert all(header in result.headers for header in always), name
 
 
-def test_every_field_is_described_and_always_there(document: dict[str, Any]) -> None:
+def test_every_field_is_described_and_required(document: dict[str, Any]) -> None:
     for name, schema in document["components"]["schemas"].items():
         assert schema.get("description"), name
         optional = {"unproven"} if name == "SourceStatus" else set()
@@ -174,5 +172,5 @@ def test_every_field_is_described_and_always_there(document: dict[str, Any]) -> 
         for field, described in schema["properties"].items():
             assert described["description"].endswith("."), f"{name}.{field}"
             assert "title" not in described
-            # What may be null is a list of types, or a schema or null: generators take anything else amiss.
+            # Generators misread nullable fields in any other form than a list of types, or a schema or null.
             assert all("$ref" in one or one == {"type": "null"} for one in described.get("anyOf", ()))

@@ -1,4 +1,4 @@
-"""Every error there is has one shape: RFC 9457's, with the gateway's own members beside it."""
+"""Every error has the shape of RFC 9457 with the gateway's additional members."""
 
 import io
 import json
@@ -28,7 +28,7 @@ def parameter(code: str) -> Callable[[], Exception]:
     return lambda: errors.ParameterError(code, [("since", "must be earlier than until")])
 
 
-#: What raises each code. A code without a row here fails `test_every_code_is_tried`.
+#: What raises each code. A code without a row here fails `test_every_problem_code_has_a_test`.
 RAISED: dict[str, Callable[[], Exception]] = {
     "invalid_cursor": lambda: errors.InvalidCursor("The cursor was changed."),
     "cursor_mismatch": lambda: errors.CursorMismatch([("type", "differs")]),
@@ -49,8 +49,8 @@ RAISED: dict[str, Callable[[], Exception]] = {
     "source_unavailable": lambda: failed(errors.SourceUnavailable, retry_after=12.2),
     "source_timeout": lambda: failed(errors.SourceTimeout),
 }
-#: Answered by a route or, later, a limit: made directly.
-MADE = {"request_timeout", "uri_too_long", "headers_too_large", "overloaded", "not_ready"}
+#: Codes of problems that routes and middleware return without an exception.
+RETURNED = {"request_timeout", "uri_too_long", "headers_too_large", "overloaded", "not_ready"}
 
 
 def application(raised: Callable[[], Exception]) -> FastAPI:
@@ -70,35 +70,35 @@ async def get(app: FastAPI, url: str = "/events", method: str = "GET", **kwargs:
         return await client.request(method, url, **kwargs)
 
 
-def assert_shape(answer: httpx.Response, code: str) -> dict[str, Any]:
+def assert_shape(response: httpx.Response, code: str) -> dict[str, Any]:
     status, title = PROBLEMS[code]
-    body: dict[str, Any] = answer.json()
-    assert answer.status_code == status
-    assert answer.headers["content-type"] == "application/problem+json"
-    assert answer.headers["cache-control"] == "no-store"
+    body: dict[str, Any] = response.json()
+    assert response.status_code == status
+    assert response.headers["content-type"] == "application/problem+json"
+    assert response.headers["cache-control"] == "no-store"
     assert list(body) == [
         "type", "title", "status", "detail", "instance", "code", "request_id", "errors", "sources"
     ]  # fmt: skip
     assert body["type"] == f"/problems/{code}"
     assert (body["title"], body["status"], body["code"]) == (title, status, code)
     assert body["detail"]
-    assert body["instance"] == answer.request.url.path
-    assert body["request_id"] == answer.headers["x-request-id"]
+    assert body["instance"] == response.request.url.path
+    assert body["request_id"] == response.headers["x-request-id"]
     assert all(set(error) == {"parameter", "message"} for error in body["errors"])
     members = {"name", "code", "detail", "provider_request_id", "retry_after"}
     assert all(set(source) == members for source in body["sources"])
-    assert SECRET not in answer.text
-    assert ("www-authenticate" in answer.headers) == (status == 401)
-    assert ("retry-after" in answer.headers) == (status in (429, 503))
+    assert SECRET not in response.text
+    assert ("www-authenticate" in response.headers) == (status == 401)
+    assert ("retry-after" in response.headers) == (status in (429, 503))
     return body
 
 
-def test_every_code_is_tried() -> None:
-    assert set(RAISED) | MADE == set(PROBLEMS)
+def test_every_problem_code_has_a_test() -> None:
+    assert set(RAISED) | RETURNED == set(PROBLEMS)
 
 
-def test_every_error_of_the_domain_has_a_row() -> None:
-    """But the two that never reach a caller: one stops the start, one becomes a source's status."""
+def test_every_domain_error_has_a_problem() -> None:
+    """Except for two that no caller gets: one fails the start, one becomes the status of a source."""
 
     def codes(kind: type[GatewayError]) -> set[str]:
         return {kind.code}.union(*(codes(below) for below in kind.__subclasses__()))
@@ -116,15 +116,15 @@ async def test_the_shape_of_every_error(code: str) -> None:
         assert body["errors"] == [{"parameter": "since", "message": "must be earlier than until"}]
 
 
-@pytest.mark.parametrize("code", sorted(MADE))
-async def test_the_shape_of_what_is_made_directly(code: str) -> None:
+@pytest.mark.parametrize("code", sorted(RETURNED))
+async def test_the_shape_of_problems_that_routes_return(code: str) -> None:
     app = FastAPI()
     app.add_route("/events", lambda request: problem_response(request, code, "Later."))
     app.add_middleware(RequestMiddleware)
     assert_shape(await get(app), code)
 
 
-async def test_no_such_path_and_no_such_method() -> None:
+async def test_unknown_paths_and_methods_are_problems() -> None:
     app = application(RAISED["internal_error"])
     assert_shape(await get(app, "/nowhere"), "not_found")
     refused = await get(app, method="DELETE")
@@ -132,43 +132,43 @@ async def test_no_such_path_and_no_such_method() -> None:
     assert refused.headers["allow"] == "GET"
 
 
-async def test_the_longest_wait_of_several_sources_counts() -> None:
+async def test_retry_after_is_the_longest_of_all_sources() -> None:
     def raised() -> Exception:
-        every = [errors.SourceUnavailable("x", retry_after=wait) for wait in (3, 40.1, None)]
-        for number, error in enumerate(every):
+        failures = [errors.SourceUnavailable("x", retry_after=wait) for wait in (3, 40.1, None)]
+        for number, error in enumerate(failures):
             error.source = f"s{number}"
-        return errors.SourcesFailed(every)
+        return errors.SourcesFailed(failures)
 
-    answer = await get(application(raised))
-    assert answer.headers["retry-after"] == "41"
-    assert [source["retry_after"] for source in answer.json()["sources"]] == [3, 40.1, None]
-
-
-async def test_a_source_without_a_wait_still_suggests_one() -> None:
-    answer = await get(application(lambda: failed(errors.SourceUnavailable)))
-    assert int(answer.headers["retry-after"]) >= 1
+    response = await get(application(raised))
+    assert response.headers["retry-after"] == "41"
+    assert [source["retry_after"] for source in response.json()["sources"]] == [3, 40.1, None]
 
 
-async def test_an_unexpected_error_is_logged_by_place_and_type_only(log: io.StringIO) -> None:
-    answer = await get(application(RAISED["internal_error"]))
+async def test_retry_after_has_a_default() -> None:
+    response = await get(application(lambda: failed(errors.SourceUnavailable)))
+    assert int(response.headers["retry-after"]) >= 1
+
+
+async def test_an_unexpected_error_is_logged_without_its_text(log: io.StringIO) -> None:
+    response = await get(application(RAISED["internal_error"]))
     lines = [json.loads(line) for line in log.getvalue().splitlines()]
     error = next(line for line in lines if line["event"] == "unexpected_error")
     assert error["exception"] == "ValueError"
-    assert error["request_id"] == answer.json()["request_id"]
+    assert error["request_id"] == response.json()["request_id"]
     assert any("test_problems.py" in frame for frame in error["frames"])
     assert SECRET not in json.dumps(lines)
 
 
-@pytest.mark.parametrize("sane", ["a", "A-b_c.9", "x" * 64])
-async def test_a_sane_request_id_is_kept(sane: str) -> None:
-    answer = await get(application(RAISED["not_found"]), headers={"X-Request-ID": sane})
-    assert answer.headers["x-request-id"] == sane
-    assert answer.json()["request_id"] == sane
+@pytest.mark.parametrize("request_id", ["a", "A-b_c.9", "x" * 64])
+async def test_a_valid_request_id_is_used(request_id: str) -> None:
+    response = await get(application(RAISED["not_found"]), headers={"X-Request-ID": request_id})
+    assert response.headers["x-request-id"] == request_id
+    assert response.json()["request_id"] == request_id
 
 
-@pytest.mark.parametrize("insane", ["", "x" * 65, "a b", "a\tb", "ü", "<script>", '"', "a,b"])
-async def test_any_other_request_id_is_replaced(insane: str) -> None:
-    answer = await get(application(RAISED["not_found"]), headers={"X-Request-ID": insane.encode()})
-    assert answer.headers.get_list("x-request-id") == [answer.json()["request_id"]]
-    assert answer.json()["request_id"] != insane
-    assert len(answer.json()["request_id"]) == 32
+@pytest.mark.parametrize("request_id", ["", "x" * 65, "a b", "a\tb", "ü", "<script>", '"', "a,b"])
+async def test_an_invalid_request_id_is_replaced(request_id: str) -> None:
+    response = await get(application(RAISED["not_found"]), headers={"X-Request-ID": request_id.encode()})
+    assert response.headers.get_list("x-request-id") == [response.json()["request_id"]]
+    assert response.json()["request_id"] != request_id
+    assert len(response.json()["request_id"]) == 32

@@ -3,6 +3,8 @@
 import httpx
 import pytest
 
+from tests.api.conftest import bearer
+
 RAW = "raw:read"
 
 
@@ -46,11 +48,11 @@ RAW = "raw:read"
     ],
 )
 async def test_a_wrong_parameter_is_named(client: httpx.AsyncClient, path: str, code: str, parameter: str) -> None:
-    answer = await client.get(path)
-    assert (answer.status_code, answer.json()["code"]) == (422, code)
-    assert answer.json()["errors"][0]["parameter"] == parameter
+    response = await client.get(path)
+    assert (response.status_code, response.json()["code"]) == (422, code)
+    assert response.json()["errors"][0]["parameter"] == parameter
     if parameter == "fromat":
-        assert "did you mean format?" in answer.json()["detail"]
+        assert "did you mean format?" in response.json()["detail"]
 
 
 @pytest.mark.parametrize("wrong", ["", "wrong"])
@@ -65,8 +67,8 @@ async def test_a_key_is_needed_and_its_scope(client: httpx.AsyncClient, path: st
     missing = await client.get(path, headers={"Authorization": "", "X-API-Key": wrong})
     assert (missing.status_code, missing.json()["code"]) == (401, "unauthenticated")
     assert missing.headers["www-authenticate"] == 'Bearer realm="audit-gateway"'
-    powerless = {RAW: "reader", "metrics:read": "reader"}.get(scope, "nothing")
-    refused = await client.get(path, headers={"Authorization": f"Bearer {powerless}"})
+    insufficient = {RAW: "reader", "metrics:read": "reader"}.get(scope, "nothing")
+    refused = await client.get(path, headers={"Authorization": f"Bearer {insufficient}"})
     assert (refused.status_code, refused.json()["code"]) == (403, "forbidden")
     assert scope in refused.json()["detail"]
     if scope == RAW:
@@ -75,10 +77,10 @@ async def test_a_key_is_needed_and_its_scope(client: httpx.AsyncClient, path: st
         assert "use a key with the scope raw:read" in error["message"]
 
 
-async def test_a_key_stands_in_no_address(client: httpx.AsyncClient) -> None:
+async def test_a_key_in_the_url_is_ignored(client: httpx.AsyncClient) -> None:
     for path in ("/events", "/events/stream"):
-        answer = await client.get(f"{path}?key=key-of-all-scopes", headers={"Authorization": ""})
-        assert answer.status_code == 401
+        response = await client.get(f"{path}?key=key-of-all-scopes", headers={"Authorization": ""})
+        assert response.status_code == 401
 
 
 async def test_a_cursor_of_raw_records_needs_the_scope_too(client: httpx.AsyncClient) -> None:
@@ -87,24 +89,24 @@ async def test_a_cursor_of_raw_records_needs_the_scope_too(client: httpx.AsyncCl
     assert "url" not in str(page["data"][0]["raw"])
     for path in ("/events", "/events/export"):
         url = f"{path}?cursor={page['page']['next_cursor']}"
-        refused = (await client.get(url, headers={"Authorization": "Bearer reader"})).json()
+        refused = (await client.get(url, headers=bearer("reader"))).json()
         assert (refused["status"], refused["errors"][0]["parameter"]) == (403, "cursor")
 
 
 @pytest.mark.parametrize("path", ["/events/nothing", "/events/", "/docs/other.js", "/problems/nothing"])
-async def test_what_does_not_exist(client: httpx.AsyncClient, path: str) -> None:
-    answer = await client.get(path)
-    assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
+async def test_unknown_paths_are_not_found(client: httpx.AsyncClient, path: str) -> None:
+    response = await client.get(path)
+    assert (response.status_code, response.json()["code"]) == (404, "not_found")
 
 
-async def test_cursors_of_another_kind(client: httpx.AsyncClient) -> None:
-    """Changed, contradicted, a follower's where a page's is needed, and the other way round."""
+async def test_unusable_cursors_are_refused(client: httpx.AsyncClient) -> None:
+    """Modified, contradicted by filters, a follower's instead of a page's, and a page's instead of a follower's."""
     queries = ("limit=1", "limit=1&order=asc", "order=asc&follow=true")
     page, ascending, follower = [(await client.get(f"/events?{q}")).json()["page"]["next_cursor"] for q in queries]
-    changed = ("A" if page[0] != "A" else "B") + page[1:]
+    modified = ("A" if page[0] != "A" else "B") + page[1:]
     no_follower = "is a page's, not a follower's; begin with since=…, or send the id of a stream's message"
     for path, parameters, header, code, message in (
-        ("", {"cursor": changed}, "", "invalid_cursor", None),
+        ("", {"cursor": modified}, "", "invalid_cursor", None),
         ("", {"cursor": page, "order": "asc"}, "", "cursor_mismatch", None),
         ("/export", {"cursor": follower}, "", "cursor_mismatch", None),
         ("/export", {"cursor": "x"}, "", "invalid_cursor", None),
@@ -116,17 +118,17 @@ async def test_cursors_of_another_kind(client: httpx.AsyncClient) -> None:
         ("/stream", {}, ascending, "cursor_mismatch", no_follower),
     ):
         headers = {"Last-Event-ID": header} if header else {}
-        answer = await client.get(f"/events{path}", params=parameters, headers=headers)
-        assert (answer.status_code, answer.json()["code"]) == (400, code), (path, parameters)
+        response = await client.get(f"/events{path}", params=parameters, headers=headers)
+        assert (response.status_code, response.json()["code"]) == (400, code), (path, parameters)
         if "order" not in parameters:
-            (error,) = answer.json()["errors"]
+            (error,) = response.json()["errors"]
             assert error["parameter"] == ("Last-Event-ID" if header else "cursor")
             assert message is None or error["message"] == message
 
 
 async def test_a_count_hints_at_its_own_parameters(client: httpx.AsyncClient) -> None:
-    exactly = (await client.get("/events/count?exactly=true")).json()
-    sort = (await client.get("/events/count?sort=asc")).json()
-    assert exactly["errors"][0]["message"].endswith("did you mean exact?")
-    assert sort["errors"][0]["message"].endswith("actor.not, exact, by")
-    assert " order," not in sort["errors"][0]["message"], "it is no parameter of a count"
+    typo = (await client.get("/events/count?exactly=true")).json()
+    unknown = (await client.get("/events/count?sort=asc")).json()
+    assert typo["errors"][0]["message"].endswith("did you mean exact?")
+    assert unknown["errors"][0]["message"].endswith("actor.not, exact, by")
+    assert " order," not in unknown["errors"][0]["message"], "a count has no parameter `order`"

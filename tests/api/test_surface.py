@@ -1,4 +1,4 @@
-"""What is around the events: keys and their grants, the other endpoints, headers, the log line, the documents."""
+"""The other endpoints, response headers, CORS, the request log, and the grants of callers."""
 
 import io
 import json
@@ -14,8 +14,8 @@ from app.api.problems import MEDIA_TYPE, PROBLEMS
 from app.api.rendering import encode
 from app.domain.caller import SCOPES
 from app.domain.errors import SourceTimeout
-from tests.api.conftest import ALL, KEYS, make_app, opened
-from tests.api.issuer import AUDIENCE, ISSUER, key_file, signed
+from tests.api.conftest import ALL, KEYS, bearer, make_app, opened
+from tests.api.issuer import JWT, key_file, signed
 from tests.api.memory import NATIONAL_ID, PHONE, MemorySource
 from tests.logged import lines
 
@@ -25,19 +25,19 @@ from tests.logged import lines
     ["/health/live", "/health/ready", "/", "/docs", "/docs/start.js", "/docs/page.css", "/ui", "/ui/style.css",
      "/ui/app.js", "/openapi.json", "/docs/swagger-ui-bundle.js"],
 )  # fmt: skip
-async def test_a_monitor_may_ask_with_head(application: FastAPI, path: str) -> None:
-    """RFC 9110, section 9.1; and `Allow` says so."""
+async def test_public_pages_allow_head(application: FastAPI, path: str) -> None:
+    """RFC 9110, section 9.1; `Allow` lists it."""
     async with opened(application, None) as client:
-        answer, asked = await client.head(path), await client.get(path)
-        told = "location" if path == "/" else "content-type"
-        assert answer.status_code == asked.status_code == (307 if path == "/" else 200), "without a key"
-        assert answer.headers[told] == asked.headers[told]
+        response, by_get = await client.head(path), await client.get(path)
+        header = "location" if path == "/" else "content-type"
+        assert response.status_code == by_get.status_code == (307 if path == "/" else 200), "without a key"
+        assert response.headers[header] == by_get.headers[header]
         refused = await client.post(path)
     assert (refused.status_code, refused.json()["code"]) == (405, "method_not_allowed")
     assert set(refused.headers["allow"].split(", ")) == {"GET", "HEAD"}
 
 
-async def test_a_page_may_be_asked_for_with_head_and_what_has_no_end_may_not(application: FastAPI) -> None:
+async def test_a_page_of_events_allows_head_and_a_stream_does_not(application: FastAPI) -> None:
     async with opened(application) as client:
         page, headers = await client.get("/events?limit=2"), await client.head("/events?limit=2")
         refused = await client.head("/events/stream")
@@ -50,14 +50,14 @@ async def test_a_page_may_be_asked_for_with_head_and_what_has_no_end_may_not(app
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
-async def test_health_probes_are_not_logged_unless_they_fail(
+async def test_health_checks_are_not_logged_unless_they_fail(
     application: FastAPI, log: io.StringIO, method: str
 ) -> None:
     transport = httpx.ASGITransport(app=application)
     async with httpx.AsyncClient(transport=transport, base_url="http://gateway.example") as client:
-        answer = await client.request(method, "/health/ready")
-        assert answer.status_code == 503
-        assert method == "HEAD" or answer.json()["code"] == "not_ready"
+        response = await client.request(method, "/health/ready")
+        assert response.status_code == 503
+        assert method == "HEAD" or response.json()["code"] == "not_ready"
         assert (await client.request(method, "/health/live")).status_code == 200
     async with opened(application) as client:
         for path in ("/health/live", "/health/ready", "/events?limit=1"):
@@ -65,10 +65,10 @@ async def test_health_probes_are_not_logged_unless_they_fail(
     assert [(line["route"], line["status"]) for line in lines(log)] == [("/health/ready", 503), ("/events", 200)]
 
 
-async def test_the_sandbox_key_opens_a_sandbox_only(sources: list[MemorySource]) -> None:
+async def test_the_sandbox_key_is_valid_in_a_sandbox_only(sources: list[MemorySource]) -> None:
     async with opened(make_app(sources), "sandbox") as client:
         assert (await client.get("/events")).status_code == 401
-        assert "sandbox" not in (await client.get("/docs/start.js")).text, "and is filled in there alone"
+        assert "sandbox" not in (await client.get("/docs/start.js")).text, "Swagger UI has it in a sandbox only"
         assert "script-src 'self'" in (await client.get("/docs")).headers["content-security-policy"]
     async with opened(make_app(sources, sandbox=True), "sandbox") as client:
         assert (await client.get("/events")).status_code == 200
@@ -91,7 +91,7 @@ async def test_event_types_come_from_the_mapping_tables(client: httpx.AsyncClien
     }
 
 
-async def test_sources_say_who_judges_each_filter(client: httpx.AsyncClient) -> None:
+async def test_sources_list_how_each_filter_is_applied(client: httpx.AsyncClient) -> None:
     body = (await client.get("/sources")).json()
     first = body["data"][0]
     assert (first["name"], first["provider"], first["settle"]) == ("north", "acme", 30)
@@ -102,7 +102,7 @@ async def test_sources_say_who_judges_each_filter(client: httpx.AsyncClient) -> 
     assert first["details"] == {"records": 30}
 
 
-async def test_browsers_of_the_allowed_origins_only(sources: list[MemorySource], log: io.StringIO) -> None:
+async def test_cors_allows_the_configured_origins_only(sources: list[MemorySource], log: io.StringIO) -> None:
     app = make_app(sources, cors_origins=("https://app.example.com",))
     preflight = {
         "Access-Control-Request-Method": "GET",
@@ -112,7 +112,7 @@ async def test_browsers_of_the_allowed_origins_only(sources: list[MemorySource],
         allowed = await client.get("/events", headers={"Origin": "https://app.example.com"})
         failed = await client.get("/events?x=1", headers={"Origin": "https://app.example.com"})
         other = await client.get("/events", headers={"Origin": "https://evil.example"})
-        asked = await client.options("/events", headers={"Origin": "https://app.example.com", **preflight})
+        by_get = await client.options("/events", headers={"Origin": "https://app.example.com", **preflight})
         head = await client.options(
             "/events", headers={"Origin": "https://app.example.com", "Access-Control-Request-Method": "HEAD"}
         )
@@ -122,26 +122,26 @@ async def test_browsers_of_the_allowed_origins_only(sources: list[MemorySource],
     assert {"Link", "Export-Cursor", "Export-Manifest"} <= set(exposed)
     assert failed.headers["access-control-allow-origin"] == "https://app.example.com"
     assert "access-control-allow-origin" not in other.headers
-    assert (asked.status_code, head.status_code) == (200, 200)
-    assert all(answer.headers["x-request-id"] for answer in (asked, refused))
+    assert (by_get.status_code, head.status_code) == (200, 200)
+    assert all(response.headers["x-request-id"] for response in (by_get, refused))
     assert refused.json()["request_id"] == refused.headers["x-request-id"]
     assert (refused.json()["instance"], refused.headers["cache-control"]) == ("/events", "no-store")
     assert f'"request_id":"{refused.headers["x-request-id"]}"' in log.getvalue()
     assert (refused.status_code, refused.headers["content-type"]) == (400, MEDIA_TYPE)
     assert (refused.json()["code"], "origin" in refused.json()["detail"]) == ("bad_request", True)
     async with opened(make_app(sources)) as client:
-        answer = await client.get("/events", headers={"Origin": "https://app.example.com"})
-    assert "access-control-allow-origin" not in answer.headers
+        response = await client.get("/events", headers={"Origin": "https://app.example.com"})
+    assert "access-control-allow-origin" not in response.headers
 
 
-async def test_one_line_a_request_with_what_it_cost_and_nothing_private(
+async def test_a_request_has_one_line_with_its_calls_and_no_private_value(
     client: httpx.AsyncClient, log: io.StringIO
 ) -> None:
-    answer = await client.get("/events?limit=5&actor=anna@example.com", headers={"X-Request-ID": "mine"})
+    response = await client.get("/events?limit=5&actor=anna@example.com", headers={"X-Request-ID": "mine"})
     await client.get("/nowhere/anna@example.com")
     text = log.getvalue()
     first, second = lines(log)
-    assert answer.status_code == 200
+    assert response.status_code == 200
     assert first["event"] == "request"
     assert (first["method"], first["route"], first["status"]) == ("GET", "/events", 200)
     assert (first["caller"], first["request_id"], first["events"]) == ("all", "mine", 5)
@@ -153,7 +153,7 @@ async def test_one_line_a_request_with_what_it_cost_and_nothing_private(
         assert private not in text
 
 
-async def test_the_line_names_the_source_that_failed(
+async def test_the_request_line_names_a_failed_source(
     client: httpx.AsyncClient, sources: list[MemorySource], log: io.StringIO
 ) -> None:
     sources[1].error = SourceTimeout("no answer")
@@ -163,15 +163,15 @@ async def test_the_line_names_the_source_that_failed(
     assert line["sources"]["south"]["error"] == "source_timeout"
 
 
-async def test_a_page_is_packed_where_that_is_asked_for(client: httpx.AsyncClient) -> None:
+async def test_a_page_is_compressed_if_accept_encoding_allows_it(client: httpx.AsyncClient) -> None:
     url = "/events?until=2026-06-01"
-    packed = await client.get(url, headers={"Accept-Encoding": "gzip"})
+    compressed = await client.get(url, headers={"Accept-Encoding": "gzip"})
     plain = await client.get(url, headers={"Accept-Encoding": "identity"})
     export = await client.get("/events/export")
-    assert packed.headers["content-encoding"] == "gzip"
+    assert compressed.headers["content-encoding"] == "gzip"
     assert "content-encoding" not in plain.headers
-    assert packed.headers["vary"] == plain.headers["vary"] == "Accept-Encoding"
-    assert packed.json()["data"] == plain.json()["data"]
+    assert compressed.headers["vary"] == plain.headers["vary"] == "Accept-Encoding"
+    assert compressed.json()["data"] == plain.json()["data"]
     assert export.headers["x-accel-buffering"] == "no"
 
 
@@ -194,18 +194,18 @@ def test_unicode_line_separators_are_escaped() -> None:
 async def test_every_caller_sees_its_own_grants(application: FastAPI) -> None:
     async with opened(application, None) as client:
         refused = await client.get("/me")
-        limited = await client.get("/me", headers={"Authorization": "Bearer limited"})
-        nothing = await client.get("/me", headers={"Authorization": "Bearer nothing"})
+        of_limited = await client.get("/me", headers=bearer("limited"))
+        of_nothing = await client.get("/me", headers=bearer("nothing"))
     assert refused.json()["code"] == "unauthenticated"
-    assert limited.json()["sources"] == ["north"]
-    assert nothing.json() == {
+    assert of_limited.json()["sources"] == ["north"]
+    assert of_nothing.json() == {
         "name": "nothing", "kind": "key", "scopes": ["metrics:read"], "sources": ["north", "south"], "rate": None,
         "expires": None,
     }  # fmt: skip
 
 
 BOTH, EXPIRY = ["north", "south"], 2_000_000_000  #: s since 1970
-JWT = {"jwt_issuer": ISSUER, "jwt_audience": AUDIENCE, "jwt_sources_claim": "gateway_sources"}
+TOKENS = {"jwt_sources_claim": "gateway_sources"}
 
 
 @pytest.mark.parametrize(
@@ -215,25 +215,24 @@ JWT = {"jwt_issuer": ISSUER, "jwt_audience": AUDIENCE, "jwt_sources_claim": "gat
                        "expires": "2033-05-18T03:33:20Z"}),
         ("rated", {"rate": "600/minute"}, {"rate": "9/hour"}),
         ("reader", {"rate": "600/minute"}, {"rate": "600/minute", "expires": None}),
-        ("token", JWT, {"name": "jwt:client-7", "kind": "token", "scopes": ["events:read", "pii:read"],
+        ("token", TOKENS, {"name": "jwt:client-7", "kind": "token", "scopes": ["events:read", "pii:read"],
                         "sources": ["south"], "rate": None, "expires": "2033-05-18T03:33:20Z"}),
-        ("token", {**JWT, "rate": "5/second"}, {"kind": "token", "rate": "5/second"}),
+        ("token", {**TOKENS, "rate": "5/second"}, {"kind": "token", "rate": "5/second"}),
         (None, {"auth": "off"}, {"name": "anonymous", "kind": "none", "scopes": sorted(SCOPES), "sources": BOTH,
                                  "rate": None, "expires": None}),
     ],
 )  # fmt: skip
-async def test_kinds_rates_and_expiries(
+async def test_me_has_the_kind_rate_and_expiry_of_the_caller(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, sources: list[MemorySource], key: str | None,
     settings: dict[str, Any], expected: dict[str, Any],
 ) -> None:  # fmt: skip
     rated = ApiKey("rated", hash_of("rated"), frozenset({"events:read"}), None, "9/hour", EXPIRY * 1_000_000)
     monkeypatch.setitem(KEYS, "rated", rated)
-    if "jwt_issuer" in settings:
-        settings = {**settings, "jwt_jwks": str(key_file(tmp_path))}
     if key == "token":
+        settings = {**settings, **JWT, "jwt_jwks": str(key_file(tmp_path))}
         key = signed(exp=EXPIRY, scope="openid events:read pii:read", gateway_sources=["south", "elsewhere"])
     async with opened(make_app(sources, **settings), key) as client:
         client.base_url = "http://localhost"
-        answer = await client.get("/me")
-    assert answer.status_code == 200, answer.text
-    assert answer.json() | expected == answer.json()
+        response = await client.get("/me")
+    assert response.status_code == 200, response.text
+    assert response.json() | expected == response.json()

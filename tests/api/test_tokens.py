@@ -1,4 +1,4 @@
-"""JWT bearer tokens: whom they let in, every way to forge one, and the issuer's keys."""
+"""JWT bearer tokens: grants, forgeries, and the issuer's keys."""
 
 import asyncio
 import hashlib
@@ -6,6 +6,7 @@ import hmac
 import io
 import json
 import time
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from app.api.tokens import Tokens
 from app.domain.errors import ConfigurationError, IssuerUnavailable, Unauthenticated
 from app.privacy.pseudonyms import Pseudonyms
 from tests.api.conftest import make_app, opened
-from tests.api.issuer import AUDIENCE, EC, ED, ISSUER, OTHER, RSA, claims, forged, key_file, key_set, part, signed
+from tests.api.issuer import AUDIENCE, EC, ED, ISSUER, JWT, OTHER, RSA, claims, forged, key_file, key_set, part, signed
 from tests.api.memory import MemorySource
 from tests.logged import lines
 from tests.waiting import until
@@ -27,13 +28,7 @@ from tests.waiting import until
 
 @pytest.fixture
 def guarded(sources: list[MemorySource], tmp_path: Path) -> FastAPI:
-    return make_app(
-        sources,
-        jwt_issuer=ISSUER,
-        jwt_audience=AUDIENCE,
-        jwt_jwks=str(key_file(tmp_path)),
-        jwt_sources_claim="gateway_sources",
-    )
+    return make_app(sources, jwt_sources_claim="gateway_sources", jwt_jwks=str(key_file(tmp_path)), **JWT)
 
 
 async def call(app: FastAPI, token: str, path: str = "/events") -> httpx.Response:
@@ -42,12 +37,12 @@ async def call(app: FastAPI, token: str, path: str = "/events") -> httpx.Respons
 
 
 @pytest.mark.parametrize(("key", "alg"), [(RSA, "RS256"), (RSA, "PS512"), (EC, "ES256"), (ED, "Ed25519")])
-async def test_a_good_token_opens_what_its_scopes_say(guarded: FastAPI, key: Any, alg: str) -> None:
+async def test_a_valid_token_grants_its_scopes(guarded: FastAPI, key: Any, alg: str) -> None:
     token = signed(key, alg, scope="openid events:read", gateway_sources=["north"])
-    answer = await call(guarded, token)
-    assert answer.status_code == 200
-    assert {event["source"] for event in answer.json()["data"]} == {"north"}
-    assert answer.json()["data"][0]["recipient"]["phone"] == "***"
+    response = await call(guarded, token)
+    assert response.status_code == 200
+    assert {event["source"] for event in response.json()["data"]} == {"north"}
+    assert response.json()["data"][0]["recipient"]["phone"] == "***"
     refused = await call(guarded, token, "/sources")
     assert refused.status_code == 403
     assert "sources:read" in refused.json()["detail"]
@@ -60,9 +55,9 @@ async def test_a_good_token_opens_what_its_scopes_say(guarded: FastAPI, key: Any
         (None, False), ({"events:read": True}, False), ([], False),
     ],
 )  # fmt: skip
-async def test_scopes_come_as_a_text_or_a_list(guarded: FastAPI, scope: Any, allowed: bool) -> None:
-    answer = await call(guarded, signed(scope=scope, gateway_sources="north south"))
-    assert answer.status_code == (200 if allowed else 403)
+async def test_scopes_may_be_a_text_or_a_list(guarded: FastAPI, scope: Any, allowed: bool) -> None:
+    response = await call(guarded, signed(scope=scope, gateway_sources="north south"))
+    assert response.status_code == (200 if allowed else 403)
 
 
 async def test_a_token_without_the_sources_claim_grants_none(guarded: FastAPI) -> None:
@@ -70,7 +65,7 @@ async def test_a_token_without_the_sources_claim_grants_none(guarded: FastAPI) -
 
 
 @pytest.mark.parametrize(
-    ("changed", "says"),
+    ("claims_changed", "message"),
     [
         ({"exp": int(time.time()) - 100}, "has expired"), ({"exp": None}, "wrong exp"), ({"exp": "soon"}, "wrong exp"),
         ({"nbf": int(time.time()) + 1000}, "not valid yet"), ({"iss": "https://evil.example"}, "wrong iss"),
@@ -79,11 +74,11 @@ async def test_a_token_without_the_sources_claim_grants_none(guarded: FastAPI) -
         ({"sub": ""}, "wrong sub"),
     ],
 )  # fmt: skip
-async def test_claims_that_do_not_fit(guarded: FastAPI, changed: dict[str, Any], says: str) -> None:
-    answer = await call(guarded, signed(**changed))
-    assert (answer.status_code, answer.json()["code"]) == (401, "unauthenticated")
-    assert says in answer.json()["detail"]
-    assert "evil" not in answer.text
+async def test_invalid_claims_are_refused(guarded: FastAPI, claims_changed: dict[str, Any], message: str) -> None:
+    response = await call(guarded, signed(**claims_changed))
+    assert (response.status_code, response.json()["code"]) == (401, "unauthenticated")
+    assert message in response.json()["detail"]
+    assert "evil" not in response.text
 
 
 def hs256(secret: bytes) -> str:
@@ -111,18 +106,18 @@ def hs256(secret: bytes) -> str:
         "x" * 9000 + "." + "y" * 9000 + ".z",
     ],
 )  # fmt: skip
-async def test_no_forged_token_opens_anything(guarded: FastAPI, token: str) -> None:
-    answer = await call(guarded, token)
-    assert answer.status_code == 401
-    assert answer.headers["content-type"] == "application/problem+json"
-    assert answer.json()["detail"].startswith("This token")
+async def test_forged_tokens_are_refused(guarded: FastAPI, token: str) -> None:
+    response = await call(guarded, token)
+    assert response.status_code == 401
+    assert response.headers["content-type"] == "application/problem+json"
+    assert response.json()["detail"].startswith("This token")
 
 
-async def test_a_changed_token_is_none(guarded: FastAPI) -> None:
+async def test_modified_tokens_are_refused(guarded: FastAPI) -> None:
     header, body, signature = signed(gateway_sources=["north"]).split(".")
-    more = part(claims(scope="events:read pii:read raw:read", gateway_sources=["north"]))
+    extended = part(claims(scope="events:read pii:read raw:read", gateway_sources=["north"]))
     flipped = signature[:-10] + ("A" if signature[-10] != "A" else "B") + signature[-9:]
-    for token in (f"{header}.{more}.{signature}", f"{header}.{body}.{flipped}", f"{header}.{body}."):
+    for token in (f"{header}.{extended}.{signature}", f"{header}.{body}.{flipped}", f"{header}.{body}."):
         assert (await call(guarded, token)).status_code == 401
 
 
@@ -140,53 +135,46 @@ async def test_the_audit_trail_names_the_subject(guarded: FastAPI, log: io.Strin
     assert "evil" not in log.getvalue()
 
 
-async def test_tokens_alone_are_enough(sources: list[MemorySource], tmp_path: Path) -> None:
-    from app.config import Settings
-    from app.main import create_app
-    from tests.providers.acme import PROVIDER
-
-    settings = Settings(
-        jwt_issuer=ISSUER, jwt_audience=AUDIENCE, jwt_jwks=str(key_file(tmp_path)), default_window="P36500D"
-    )
-    app = create_app(settings, sources, providers={"acme": PROVIDER})
+async def test_tokens_work_without_any_api_key(sources: list[MemorySource], tmp_path: Path) -> None:
+    app = make_app(sources, keys=(), jwt_jwks=str(key_file(tmp_path)), **JWT)
     assert (await call(app, signed())).status_code == 200
     assert (await call(app, "no-token")).status_code == 401
 
 
 @pytest.mark.parametrize(
-    ("settings", "says"),
+    ("settings", "message"),
     [
         ({"jwt_issuer": ISSUER}, "go together"),
-        ({"jwt_issuer": ISSUER, "jwt_audience": AUDIENCE, "jwt_jwks": "/not/there"}, "GATEWAY_JWT_JWKS: /not/there"),
-        ({"jwt_issuer": ISSUER, "jwt_audience": AUDIENCE, "jwt_jwks": "http://issuer.example/k"}, "https"),
-        ({"jwt_issuer": ISSUER, "jwt_audience": AUDIENCE, "jwt_jwks": "ftp://issuer.example/k"}, "https"),
+        ({**JWT, "jwt_jwks": "/not/there"}, "GATEWAY_JWT_JWKS: /not/there"),
+        ({**JWT, "jwt_jwks": "http://issuer.example/k"}, "https"),
+        ({**JWT, "jwt_jwks": "ftp://issuer.example/k"}, "https"),
     ],
 )
-async def test_wrong_settings_stop_the_start(sources: list[MemorySource], settings: Any, says: str) -> None:
-    with pytest.raises(ConfigurationError, match=says):
+async def test_invalid_token_settings_fail_the_start(sources: list[MemorySource], settings: Any, message: str) -> None:
+    with pytest.raises(ConfigurationError, match=message):
         make_app(sources, **settings)
 
 
 class Issuer:
-    """Answers for a JWKS URL, and counts; or hangs, for `takes` seconds of its own clock before it gives up."""
+    """A JWKS endpoint and the `Tokens` that read it. Each call takes `takes` seconds of its clock, or hangs."""
 
     def __init__(self, body: Any) -> None:
         self.body: Any = body
-        self.status, self.asked, self.now = 200, 0, 1000.0
-        self.hangs, self.stopped, self.takes = False, 0, 0.0
-        transport = httpx.MockTransport(self.answer)
+        self.status, self.calls, self.now = 200, 0, 1000.0
+        self.hangs, self.cancelled, self.takes = False, 0, 0.0
+        transport = httpx.MockTransport(self.respond)
         self.tokens = Tokens(
             ISSUER, AUDIENCE, f"{ISSUER}/jwks", Pseudonyms("x" * 32), transport=transport, timer=lambda: self.now
         )
 
-    async def answer(self, request: httpx.Request) -> httpx.Response:
-        self.asked += 1
+    async def respond(self, request: httpx.Request) -> httpx.Response:
+        self.calls += 1
         self.now += self.takes
         if self.hangs:
             try:
                 await asyncio.Event().wait()
             finally:
-                self.stopped += 1
+                self.cancelled += 1
         if isinstance(self.body, Exception):
             raise self.body
         content = self.body if isinstance(self.body, bytes) else json.dumps(self.body).encode()
@@ -194,22 +182,26 @@ class Issuer:
             self.status, stream=httpx.ByteStream(content), headers={"location": "https://evil.example"}
         )
 
+    async def refuse_unknown_key(self, number: int) -> None:
+        with pytest.raises(Unauthenticated):
+            await self.tokens.caller(forged({"alg": "RS256", "kid": f"unknown-{number}"}, "AAAA"))
 
-async def test_the_keys_are_kept_and_asked_for_again_when_they_are_old() -> None:
+
+async def test_the_issuers_keys_are_cached_and_refreshed_after_max_age() -> None:
     issuer = Issuer(key_set(RSA))
     for _ in range(20):
         assert (await issuer.tokens.caller(signed())).name == "jwt:client-7"
-    assert issuer.asked == 1
+    assert issuer.calls == 1
     issuer.now += tokens.MAX_AGE + 1
     issuer.body = key_set(RSA, EC)
     await issuer.tokens.caller(signed())
-    await until(lambda: issuer.asked == 2)
+    await until(lambda: issuer.calls == 2)
     assert (await issuer.tokens.caller(signed(EC, "ES256"))).name == "jwt:client-7"
-    assert issuer.asked == 2
+    assert issuer.calls == 2
     await issuer.tokens.aclose()
 
 
-async def test_an_issuer_that_hangs_holds_up_nobody_whose_key_is_held() -> None:
+async def test_a_hanging_issuer_does_not_delay_callers_with_cached_keys() -> None:
     issuer = Issuer(key_set(RSA))
     await issuer.tokens.caller(signed())
     issuer.hangs = True
@@ -218,65 +210,58 @@ async def test_an_issuer_that_hangs_holds_up_nobody_whose_key_is_held() -> None:
         for _ in range(20):
             await issuer.tokens.caller(signed())
             await asyncio.sleep(0)
-        assert issuer.asked == 2
+        assert issuer.calls == 2
         await issuer.tokens.aclose()
-    assert issuer.stopped == 1, "the asking ends with the gateway"
+    assert issuer.cancelled == 1, "the call ends with the gateway"
 
 
-async def test_made_up_names_wait_for_an_issuer_that_hangs_together_and_once(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_unknown_key_ids_share_one_call_to_a_hanging_issuer(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tokens, "TIMEOUT", 0.1)
     issuer = Issuer(key_set(RSA))
     await issuer.tokens.caller(signed())
     issuer.hangs = True
     issuer.now += tokens.GAP + 1
-
-    async def make_up(number: int) -> None:
-        with pytest.raises(Unauthenticated):
-            await issuer.tokens.caller(forged({"alg": "RS256", "kid": f"made-up-{number}"}, "AAAA"))
-
-    await asyncio.gather(*map(make_up, range(50)))
-    await make_up(50)
-    assert (issuer.asked, issuer.stopped) == (2, 1)
+    await asyncio.gather(*map(issuer.refuse_unknown_key, range(50)))
+    await issuer.refuse_unknown_key(50)
+    assert (issuer.calls, issuer.cancelled) == (2, 1)
     await issuer.tokens.aclose()
 
 
-async def test_an_issuer_that_fails_slowly_is_left_alone_from_then_on() -> None:
+async def test_a_slowly_failing_issuer_is_not_called_again_at_once() -> None:
     issuer = Issuer(httpx.ReadTimeout("slow"))
     issuer.takes = tokens.GAP / 6 + 1
     for _ in range(5):
         with pytest.raises(IssuerUnavailable):
             await issuer.tokens.caller(signed())
-    assert issuer.asked == 1
+    assert issuer.calls == 1
 
 
-async def test_who_hangs_up_does_not_stop_the_asking_for_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_cancelled_caller_does_not_cancel_the_shared_call(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tokens, "TIMEOUT", 0.1)
     issuer = Issuer(key_set(RSA))
     issuer.hangs = True
     first = asyncio.create_task(issuer.tokens.caller(signed()))
-    await until(lambda: issuer.asked == 1)
+    await until(lambda: issuer.calls == 1)
     first.cancel()
     with pytest.raises(IssuerUnavailable):
         await issuer.tokens.caller(signed())
-    assert issuer.asked == 1
+    assert issuer.calls == 1
     await issuer.tokens.aclose()
 
 
-async def test_a_key_that_is_new_is_found_and_made_up_names_do_not_hammer_the_issuer() -> None:
+async def test_a_new_key_is_found_and_unknown_key_ids_cause_one_call_per_gap() -> None:
     issuer = Issuer(key_set(RSA))
     await issuer.tokens.caller(signed())
     issuer.body = key_set(RSA, EC)
     for number in range(50):
-        with pytest.raises(Unauthenticated):
-            await issuer.tokens.caller(forged({"alg": "RS256", "kid": f"made-up-{number}"}, "AAAA"))
-    assert issuer.asked == 1, "so shortly after the last time"
+        await issuer.refuse_unknown_key(number)
+    assert issuer.calls == 1, "too soon after the last call"
     issuer.now += tokens.GAP + 1
     assert (await issuer.tokens.caller(signed(EC, "ES256"))).name == "jwt:client-7"
-    assert issuer.asked == 2
+    assert issuer.calls == 2
     for number in range(50):
-        with pytest.raises(Unauthenticated):
-            await issuer.tokens.caller(forged({"alg": "RS256", "kid": f"made-up-{number}"}, "AAAA"))
-    assert issuer.asked == 2
+        await issuer.refuse_unknown_key(number)
+    assert issuer.calls == 2
     await issuer.tokens.aclose()
 
 
@@ -290,20 +275,20 @@ async def test_a_key_that_is_new_is_found_and_made_up_names_do_not_hammer_the_is
         (200, httpx.ConnectError("hunter2")), (200, httpx.ReadTimeout("hunter2")),
     ],
 )  # fmt: skip
-async def test_an_issuer_that_fails_is_told_of_and_the_old_keys_stay(log: io.StringIO, status: int, body: Any) -> None:
+async def test_a_failing_issuer_is_logged_and_cached_keys_stay_valid(log: io.StringIO, status: int, body: Any) -> None:
     issuer = Issuer(body)
     issuer.status = status
     for _ in range(5):
         with pytest.raises(IssuerUnavailable):
             await issuer.tokens.caller(signed())
-    assert issuer.asked == 1
+    assert issuer.calls == 1
     issuer.now += tokens.GAP / 6 + 1
     issuer.status, issuer.body = 200, key_set(RSA)
     await issuer.tokens.caller(signed())
     issuer.status, issuer.body = status, body
     issuer.now += tokens.MAX_AGE + 1
     assert (await issuer.tokens.caller(signed())).name == "jwt:client-7"
-    await until(lambda: issuer.asked == 3)
+    await until(lambda: issuer.calls == 3)
     assert "jwks_unavailable" in log.getvalue()
     assert "hunter2" not in log.getvalue()
     await issuer.tokens.aclose()
@@ -317,9 +302,7 @@ async def accepted(tokens: Tokens, token: str) -> bool:
     return True
 
 
-async def test_weak_keys_and_keys_for_other_uses_sign_nothing() -> None:
-    import warnings
-
+async def test_weak_keys_and_keys_for_other_uses_are_refused() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         weak = RSAKey.generate_key(1024, {"kid": "weak"})
@@ -330,29 +313,29 @@ async def test_weak_keys_and_keys_for_other_uses_sign_nothing() -> None:
     assert not await accepted(issuer.tokens, by_weak)
     plain = RSAKey.import_key({**encryption.as_dict(private=True), "use": "sig"})
     assert not await accepted(issuer.tokens, signed(plain))
-    assert not await accepted(issuer.tokens, signed(header={})), "several keys, and no id"
+    assert not await accepted(issuer.tokens, signed(header={})), "several keys and no key id"
     alone = Issuer(key_set(RSA))
-    assert await accepted(alone.tokens, signed(header={})), "there is only one that it can be"
+    assert await accepted(alone.tokens, signed(header={})), "only one key is possible"
     await issuer.tokens.aclose()
     await alone.tokens.aclose()
 
 
-async def test_a_file_is_read_again_for_an_unknown_key_and_by_age(tmp_path: Path, log: io.StringIO) -> None:
+async def test_a_jwks_file_is_reloaded_for_an_unknown_key_and_by_age(tmp_path: Path, log: io.StringIO) -> None:
     file, now = key_file(tmp_path), 1000.0
-    found = Tokens(ISSUER, AUDIENCE, str(file), Pseudonyms("x" * 32), timer=lambda: now)
+    file_tokens = Tokens(ISSUER, AUDIENCE, str(file), Pseudonyms("x" * 32), timer=lambda: now)
     other = RSAKey.generate_key(2048, {"kid": "new"})
-    assert await accepted(found, signed())
+    assert await accepted(file_tokens, signed())
     file.write_text("{half")
-    assert not await accepted(found, signed(other))
+    assert not await accepted(file_tokens, signed(other))
     assert log.getvalue().count("jwks_unavailable") == 1
-    assert await accepted(found, signed()), "the old keys stay"
+    assert await accepted(file_tokens, signed()), "cached keys stay valid"
     file.write_text(json.dumps(key_set(EC, other)))
-    assert not await accepted(found, signed(other)), "so shortly after the last time"
+    assert not await accepted(file_tokens, signed(other)), "too soon after the last read"
     now += tokens.GAP / 6
-    assert await accepted(found, signed(other))
-    assert not await accepted(found, signed())
+    assert await accepted(file_tokens, signed(other))
+    assert not await accepted(file_tokens, signed())
     file.unlink()
     now += tokens.MAX_AGE + 1
-    assert await accepted(found, signed(EC, "ES256"))
+    assert await accepted(file_tokens, signed(EC, "ES256"))
     await until(lambda: log.getvalue().count("jwks_unavailable") == 2)
-    await found.aclose()
+    await file_tokens.aclose()

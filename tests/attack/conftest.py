@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.api.conftest import make_app
-from tests.api.memory import MemorySource, history
+from tests.api.memory import memory_source
 from tests.api.server import served
 from tests.logged import logged
 
@@ -20,6 +20,6 @@ def log() -> Iterator[io.StringIO]:
 
 @pytest.fixture(scope="module")
 def url(log: io.StringIO) -> Iterator[str]:
-    sources = [MemorySource("north", history("north", 40)), MemorySource("south", history("south", 25))]
+    sources = [memory_source(40), memory_source(25, "south")]
     with served(make_app(sources, deadline=5)) as port:
         yield f"http://127.0.0.1:{port}"

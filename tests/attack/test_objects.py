@@ -7,7 +7,7 @@ from tests.api.conftest import ALL
 EVERYTHING, NORTH_ONLY = {"X-API-Key": ALL}, {"X-API-Key": "limited"}
 
 
-def test_what_another_key_was_given_opens_nothing(url: str) -> None:
+def test_ids_and_cursors_of_another_key_are_refused(url: str) -> None:
     with httpx.Client(base_url=url, timeout=30) as client:
         page = client.get("/events?source=south&limit=1", headers=EVERYTHING).json()
         event, cursor = page["data"][0]["id"], page["page"]["next_cursor"]
@@ -23,7 +23,7 @@ def test_what_another_key_was_given_opens_nothing(url: str) -> None:
             assert event not in refused.text.replace(f"/events/{event}", "")
 
 
-def test_a_key_does_not_find_out_which_other_sources_there_are(url: str) -> None:
+def test_a_key_cannot_detect_other_sources(url: str) -> None:
     """One that there is and one that there is not are refused in the same words; who may read all is told apart."""
     told = []
     with httpx.Client(base_url=url, timeout=30) as client:

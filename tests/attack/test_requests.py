@@ -19,7 +19,7 @@ from app.api.schemas import Problem
 from app.domain.parameters import parameter_names
 from app.domain.query import EventQuery
 from tests.api.conftest import ALL
-from tests.api.server import talk
+from tests.api.server import send_raw
 from tests.api.shapes import assert_shape
 
 EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "400"))
@@ -45,7 +45,7 @@ def send(url: str, head: bytes) -> tuple[int, dict[bytes, bytes], bytes]:
     """Bytes as they are, and what is answered until it is whole or the server closes; status 0 where the connection was
     closed without a word."""
     answer = b""
-    with talk(int(url.rpartition(":")[2]), head) as connection:
+    with send_raw(int(url.rpartition(":")[2]), head) as connection:
         while not is_whole(answer):
             try:
                 more = connection.recv(65_536)
@@ -117,7 +117,7 @@ WITH_PARAMETERS, WITH_BYTES = (st.tuples(ANY_PATH, query).map(b"?".join) for que
 @example(target=b"/events?since=2026-05-01T23:59:60Z&until=2026-05-01T00:00:00%2B99:99")
 @example(target=b"/events?since=0001-01-01T00:00:00Z&until=9999-12-31T23:59:59.999999Z&cursor=")
 @example(target=b"/events/count?until=0000-01-01&since=2026-13-01&exact=true&exact=1")
-def test_any_target_gets_a_planned_answer(url: str, log: io.StringIO, target: bytes) -> None:
+def test_any_target_gets_an_expected_response(url: str, log: io.StringIO, target: bytes) -> None:
     assert_planned(url, b"GET " + target + b" HTTP/1.1\r\nHost: a\r\nConnection: close\r\n" + AUTH + b"\r\n", log)
 
 
@@ -136,7 +136,7 @@ HEADERS = [
     headers=st.lists(st.tuples(st.sampled_from(HEADERS), st.binary(max_size=60)), max_size=5),
     known=st.booleans(),
 )
-def test_any_headers_get_a_planned_answer(
+def test_any_headers_get_an_expected_response(
     url: str, log: io.StringIO, method: str, path: str, headers: list[tuple[str, bytes]], known: bool
 ) -> None:
     head = f"{method} {path} HTTP/1.1\r\n".encode() + (b"Host: a\r\n" + AUTH if known else b"")
@@ -152,7 +152,7 @@ def test_any_headers_get_a_planned_answer(
 @pytest.mark.parametrize(
     "wanted", ["bytes=abc", "bytes=99999999-", "bytes=-", "bytes=0-5", "bytes=0-1,3-4", "pages=1-2"]
 )
-def test_no_part_of_an_answer_can_be_asked_for(url: str, path: str, wanted: str) -> None:
+def test_range_requests_are_ignored(url: str, path: str, wanted: str) -> None:
     head = f"GET {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\nRange: {wanted}\r\n".encode() + AUTH + b"\r\n"
     status, headers, _ = send(url, head)
     assert status == 200

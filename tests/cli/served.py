@@ -1,4 +1,4 @@
-"""What the tests of the terminal client share: emulators, a gateway that serves them, and both ways to ask."""
+"""Emulators, a gateway that serves them, and runners of commands."""
 
 import fcntl
 import io
@@ -29,9 +29,9 @@ DAYS = 60
 
 
 @dataclass(frozen=True)
-class Served:
-    """`over_http` and `in_process`: the variables with which a command reads the same emulators in either way. The
-    emulators go on growing: what is compared must have an `until`, such as this one."""
+class World:
+    """`over_http` and `in_process` are the environments of commands that query the gateway, and that read its accounts
+    directly. The histories keep growing: comparisons need an `until`, such as this one."""
 
     url: str
     key: str
@@ -41,18 +41,18 @@ class Served:
     _walked: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
 
     def get(self, path: str, **parameters: Any) -> Any:
-        answer = httpx.get(
+        response = httpx.get(
             f"{self.url}{path}", params=parameters, headers={"Authorization": f"Bearer {self.key}"}, timeout=60
         )
-        assert answer.status_code == 200, answer.text
-        return answer.json()
+        assert response.status_code == 200, response.text
+        return response.json()
 
     def walk(self, **parameters: Any) -> list[dict[str, Any]]:
-        """All events up to `until`, in pages of an odd size, straight from the API; asked for once."""
-        asked = repr(sorted(parameters.items()))
-        if asked not in self._walked:
-            self._walked[asked] = self._walk(**parameters)
-        return self._walked[asked]
+        """Return all events up to `until` from the API, in pages of an odd size. Cached."""
+        query = repr(sorted(parameters.items()))
+        if query not in self._walked:
+            self._walked[query] = self._walk(**parameters)
+        return self._walked[query]
 
     def _walk(self, **parameters: Any) -> list[dict[str, Any]]:
         events: list[dict[str, Any]] = []
@@ -65,12 +65,12 @@ class Served:
 
 
 @contextmanager
-def served(folder: Path) -> Iterator[Served]:
-    # The accounts are real ones to this gateway, and so it makes a key, which it prints.
+def serve_world(folder: Path) -> Iterator[World]:
+    # Without API keys, a gateway of configured accounts prints a temporary one.
     with start_sandbox(events=EVENTS, days=DAYS, seed=5) as sandbox, serving(cwd=folder, env=sandbox.env) as gateway:
         found = re.search(r"Bearer ([^']+)'", gateway.greeting)
         assert found is not None
-        yield Served(
+        yield World(
             gateway.url,
             found[1],
             {"GATEWAY_URL": gateway.url, "GATEWAY_KEY": found[1]},
@@ -80,7 +80,7 @@ def served(folder: Path) -> Iterator[Served]:
 
 
 def call(*arguments: str, env: Mapping[str, str], cwd: Path) -> subprocess.CompletedProcess[str]:
-    """As `tests.process.run`, in this process: a hundred calls do not have to wait for a hundred starts."""
+    """Run the command like `tests.process.run`, but in this process, which saves the start."""
     out, errors = (io.TextIOWrapper(io.BytesIO(), encoding="utf-8", newline="") for _ in range(2))
     with (
         patch.dict(os.environ, environment(env), clear=True),
@@ -101,8 +101,8 @@ def call(*arguments: str, env: Mapping[str, str], cwd: Path) -> subprocess.Compl
     return subprocess.CompletedProcess(arguments, code, *texts)
 
 
-def on_a_terminal(*arguments: str, env: Mapping[str, str], cwd: Path, columns: int = 80) -> tuple[int, str]:
-    """Run the command on a pseudo-terminal of this width: the exit code, and all that it showed."""
+def run_on_terminal(*arguments: str, env: Mapping[str, str], cwd: Path, columns: int = 80) -> tuple[int, str]:
+    """Run the command on a pseudo-terminal of this width; return the exit code and the output."""
     master, slave = pty.openpty()
     fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
     variables = environment({"TERM": "xterm-256color", **env})
@@ -116,15 +116,15 @@ def on_a_terminal(*arguments: str, env: Mapping[str, str], cwd: Path, columns: i
     shown = b""
     while True:
         try:
-            more = os.read(master, 65_536)
-        except OSError:  # Linux says so when the other side is closed
+            part = os.read(master, 65_536)
+        except OSError:  # how Linux reports that the other side is closed
             break
-        if not more:
+        if not part:
             break
-        shown += more
+        shown += part
     os.close(master)
     return process.wait(timeout=60), shown.decode().replace("\r\n", "\n")
 
 
-def without_colours(text: str) -> str:
+def strip_colours(text: str) -> str:
     return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", text)

@@ -1,4 +1,4 @@
-"""`audit-gateway export`: everything once, whatever happens on the way."""
+"""`audit-gateway export`: each event once, also after kills, interrupts and failures."""
 
 import csv
 import io
@@ -20,8 +20,8 @@ from app.cli.client import Client, LocalTransport
 from app.evidence import create_key_file
 from sandbox.launcher import start_sandbox
 from tests.api.conftest import ALL, make_app
-from tests.api.memory import MemorySource, history
-from tests.cli.served import DAYS, Served, call, on_a_terminal, without_colours
+from tests.api.memory import memory_source
+from tests.cli.served import DAYS, World, call, run_on_terminal, strip_colours
 from tests.process import start
 
 SINCE = ("--since", "2000-01-01")
@@ -31,17 +31,17 @@ def ids_in(path: Path) -> list[str]:
     return [json.loads(line)["id"] for line in path.read_text().splitlines()]
 
 
-def events_in_mark(path: Path) -> int:
-    """How many events the mark says are in the file; 0 without one."""
+def events_in_checkpoint(path: Path) -> int:
+    """Return the number of events that the checkpoint records; 0 without one."""
     try:
         return int(json.loads(path.with_name(f"{path.name}.cursor").read_text())["events"])
     except FileNotFoundError:
         return 0
 
 
-def kill_in_the_middle(process: subprocess.Popen[bytes], path: Path, after: int, number: int) -> tuple[int, bytes]:
-    """Send the signal once more than `after` events are marked, if the process lives that long."""
-    while process.poll() is None and events_in_mark(path) <= after:
+def signal_midway(process: subprocess.Popen[bytes], path: Path, after: int, number: int) -> tuple[int, bytes]:
+    """Send the signal once the checkpoint has more than `after` events; return the exit code and the errors."""
+    while process.poll() is None and events_in_checkpoint(path) <= after:
         time.sleep(0.005)
     if process.poll() is None:
         process.send_signal(number)
@@ -49,73 +49,71 @@ def kill_in_the_middle(process: subprocess.Popen[bytes], path: Path, after: int,
     return process.returncode, errors
 
 
-def test_a_whole_export_then_no_second_one_over_it(cli_world: Served, tmp_path: Path) -> None:
-    way = cli_world.over_http
+def test_a_complete_export_is_overwritten_only_with_force(cli_world: World, tmp_path: Path) -> None:
+    env = cli_world.over_http
     flags = (*SINCE, "--until", cli_world.until)
-    ended = call("export", "all.ndjson", *flags, env=way, cwd=tmp_path)
+    ended = call("export", "all.ndjson", *flags, env=env, cwd=tmp_path)
     assert (ended.returncode, ended.stdout, ended.stderr) == (0, "", "")
-    truth = cli_world.walk(since="2000-01-01")
-    assert [json.loads(line) for line in (tmp_path / "all.ndjson").read_text().splitlines()] == truth
+    expected = cli_world.walk(since="2000-01-01")
+    assert [json.loads(line) for line in (tmp_path / "all.ndjson").read_text().splitlines()] == expected
     assert os.listdir(tmp_path) == ["all.ndjson"]
-    again = call("export", "all.ndjson", *flags, "--type", "recipient.*", env=way, cwd=tmp_path)
+    again = call("export", "all.ndjson", *flags, "--type", "recipient.*", env=env, cwd=tmp_path)
     assert again.returncode == 2
     assert "--force" in again.stderr
-    wrong = call("export", "all.ndjson", *flags, "--source", "nowhere", "--force", env=way, cwd=tmp_path)
+    wrong = call("export", "all.ndjson", *flags, "--source", "nowhere", "--force", env=env, cwd=tmp_path)
     assert wrong.returncode == 2
-    assert len(ids_in(tmp_path / "all.ndjson")) == len(truth), "a call that is refused has not emptied it"
-    forced = call("export", "all.ndjson", *flags, "--type", "recipient.*", "--force", env=way, cwd=tmp_path)
+    assert len(ids_in(tmp_path / "all.ndjson")) == len(expected), "a refused command leaves the file as it was"
+    forced = call("export", "all.ndjson", *flags, "--type", "recipient.*", "--force", env=env, cwd=tmp_path)
     assert forced.returncode == 0, forced.stderr
-    assert ids_in(tmp_path / "all.ndjson") == [e["id"] for e in truth if e["type"].startswith("recipient.")]
+    assert ids_in(tmp_path / "all.ndjson") == [e["id"] for e in expected if e["type"].startswith("recipient.")]
 
 
-def test_kill_9_again_and_again_and_yet_exactly_the_truth(
-    cli_world: Served, way: dict[str, str], tmp_path: Path
-) -> None:
-    truth = [event["id"] for event in cli_world.walk(since="2000-01-01")]
+def test_an_export_killed_repeatedly_has_each_event_once(cli_world: World, env: dict[str, str], tmp_path: Path) -> None:
+    expected = [event["id"] for event in cli_world.walk(since="2000-01-01")]
     path = tmp_path / "all.ndjson"
     command = ("all.ndjson", *SINCE, "--until", cli_world.until)
     kills = 0
-    for after in (0, 1000) if "GATEWAY_URL" in way else (0,):
-        code, _ = kill_in_the_middle(start("export", *command, env=way, cwd=tmp_path), path, after, signal.SIGKILL)
+    for after in (0, 1000) if "GATEWAY_URL" in env else (0,):
+        code, _ = signal_midway(start("export", *command, env=env, cwd=tmp_path), path, after, signal.SIGKILL)
         kills += code == -signal.SIGKILL
-        # What a kill between the two writes would leave.
+        # As after a kill between the writes of the events and of the checkpoint.
         with path.open("ab") as file:
             file.write(b'{"id":"torn')
-    assert kills >= 1, "it was never caught in the middle"
-    assert 0 < events_in_mark(path) < len(truth)
-    ended = call("export", *command, env=way, cwd=tmp_path)
+    assert kills >= 1, "no process was killed midway"
+    assert 0 < events_in_checkpoint(path) < len(expected)
+    ended = call("export", *command, env=env, cwd=tmp_path)
     assert ended.returncode == 0, ended.stderr
-    assert ids_in(path) == truth
+    assert ids_in(path) == expected
     assert os.listdir(tmp_path) == ["all.ndjson"]
 
 
-def test_ctrl_c_then_the_same_command_and_no_other(cli_world: Served, tmp_path: Path) -> None:
-    way = cli_world.over_http
+def test_an_interrupted_export_resumes_with_the_same_flags_only(cli_world: World, tmp_path: Path) -> None:
+    env = cli_world.over_http
     path = tmp_path / "all.csv"
     command = ("all.csv", *SINCE, "--until", cli_world.until)
-    code, errors = kill_in_the_middle(start("export", *command, env=way, cwd=tmp_path), path, 0, signal.SIGINT)
+    code, errors = signal_midway(start("export", *command, env=env, cwd=tmp_path), path, 0, signal.SIGINT)
     assert code == 130
     assert re.match(rb"audit-gateway: stopped after [\d,]+ events; the same command resumes there\.\n\Z", errors)
-    for others in ((*command, "--type", "recipient.*"), (*command, "--format", "ecs"), (*command, "--order", "asc")):
-        ended = call("export", *others, env=way, cwd=tmp_path)
+    for flags in ((*command, "--type", "recipient.*"), (*command, "--format", "ecs"), (*command, "--order", "asc")):
+        ended = call("export", *flags, env=env, cwd=tmp_path)
         assert ended.returncode == 2
         assert "begun with other flags" in ended.stderr
-    ended = call("export", *command, env=way, cwd=tmp_path)
+    ended = call("export", *command, env=env, cwd=tmp_path)
     assert ended.returncode == 0, ended.stderr
     rows = list(csv.DictReader(io.StringIO(path.read_bytes().decode(), newline="")))
-    truth = cli_world.walk(since="2000-01-01")
-    assert [row["id"].removeprefix("'") for row in rows] == [event["id"] for event in truth]
+    expected = cli_world.walk(since="2000-01-01")
+    assert [row["id"].removeprefix("'") for row in rows] == [event["id"] for event in expected]
 
 
-def test_a_gateway_that_is_away_in_between(cli_world: Served, tmp_path: Path) -> None:
+def test_an_export_resumes_after_its_gateway_was_unreachable(cli_world: World, tmp_path: Path) -> None:
     path = tmp_path / "all.ndjson"
     command = ("all.ndjson", *SINCE, "--until", cli_world.until)
-    kill_in_the_middle(start("export", *command, env=cli_world.over_http, cwd=tmp_path), path, 0, signal.SIGINT)
+    signal_midway(start("export", *command, env=cli_world.over_http, cwd=tmp_path), path, 0, signal.SIGINT)
     before = (path.read_bytes(), (tmp_path / "all.ndjson.cursor").read_bytes())
-    away = call("export", *command, env={"GATEWAY_URL": "http://127.0.0.1:9"}, cwd=tmp_path)
-    assert away.returncode == 1
+    unreachable = call("export", *command, env={"GATEWAY_URL": "http://127.0.0.1:9"}, cwd=tmp_path)
+    assert unreachable.returncode == 1
     assert (path.read_bytes(), (tmp_path / "all.ndjson.cursor").read_bytes()) == before
-    # A cursor of another gateway's secret does not open; the engine here has its own.
+    # A cursor sealed with the secret of another gateway is refused; the command has its own secret.
     other = call("export", *command, env=cli_world.in_process, cwd=tmp_path)
     assert other.returncode == 2
     assert "GATEWAY_CURSOR_SECRET" in other.stderr
@@ -123,23 +121,23 @@ def test_a_gateway_that_is_away_in_between(cli_world: Served, tmp_path: Path) ->
     assert ids_in(path) == [event["id"] for event in cli_world.walk(since="2000-01-01")]
 
 
-def test_partial_keeps_the_place_of_the_source_that_failed(cli_world: Served, tmp_path: Path) -> None:
+def test_a_partial_export_resumes_at_the_failed_source(cli_world: World, tmp_path: Path) -> None:
     env = cli_world.in_process
     command = ("export", "all.ndjson", *SINCE, "--until", cli_world.until, "--partial")
-    others = [event["id"] for event in cli_world.walk(since="2000-01-01", source="subnoto")]
+    of_subnoto = [event["id"] for event in cli_world.walk(since="2000-01-01", source="subnoto")]
     ended = call(*command, env={**env, "TAKTIKAL_BASE_URL": "http://127.0.0.1:9"}, cwd=tmp_path)
     assert ended.returncode == 1
-    _, how = ended.stderr.splitlines()
-    assert "no other source has more: source taktikal: " in how
-    assert f"the same command resumes behind these {len(others):,} events" in how
-    assert ids_in(tmp_path / "all.ndjson") == others
+    _, advice = ended.stderr.splitlines()
+    assert "no other source has more: source taktikal: " in advice
+    assert f"the same command resumes behind these {len(of_subnoto):,} events" in advice
+    assert ids_in(tmp_path / "all.ndjson") == of_subnoto
     assert call(*command, env=env, cwd=tmp_path).returncode == 0
-    late = [event["id"] for event in cli_world.walk(since="2000-01-01", source="taktikal")]
-    assert ids_in(tmp_path / "all.ndjson") == others + late
+    of_taktikal = [event["id"] for event in cli_world.walk(since="2000-01-01", source="taktikal")]
+    assert ids_in(tmp_path / "all.ndjson") == of_subnoto + of_taktikal
 
 
 @pytest.mark.parametrize("form", list(FORMATS))
-def test_every_format_to_standard_output(cli_world: Served, tmp_path: Path, form: str) -> None:
+def test_every_format_to_standard_output(cli_world: World, tmp_path: Path, form: str) -> None:
     flags = ("--type", "envelope.*", "--until", cli_world.until)
     ended = call("export", "-", *flags, "--format", form, env=cli_world.over_http, cwd=tmp_path)
     assert (ended.returncode, ended.stderr) == (0, "")
@@ -147,8 +145,8 @@ def test_every_format_to_standard_output(cli_world: Served, tmp_path: Path, form
     assert os.listdir(tmp_path) == []
 
 
-def test_a_wrong_call_leaves_nothing_behind(way: dict[str, str], tmp_path: Path) -> None:
-    for arguments, says in [
+def test_an_invalid_command_creates_no_file(env: dict[str, str], tmp_path: Path) -> None:
+    for arguments, message in [
         (["x.ndjson", "--source", "nowhere"], "--source "),
         (["x.ndjson", "--format", "xml"], "--format must be one of ndjson"),
         (["x.ndjson", "--since", "someday"], "--since 'someday'"),
@@ -159,57 +157,57 @@ def test_a_wrong_call_leaves_nothing_behind(way: dict[str, str], tmp_path: Path)
         (["/dev/null"], "is not a regular file"),
         (["absent/x.ndjson"], "absent/x.ndjson cannot be written (No such file or directory)"),
     ]:
-        ended = call("export", *arguments, env=way, cwd=tmp_path)
+        ended = call("export", *arguments, env=env, cwd=tmp_path)
         assert ended.returncode == 2
-        assert says in ended.stderr
+        assert message in ended.stderr
         assert len(ended.stderr.splitlines()) == 1
         assert os.listdir(tmp_path) == []
 
 
-def test_an_export_of_nothing_is_an_empty_file(way: dict[str, str], tmp_path: Path) -> None:
+def test_an_export_without_events_is_an_empty_file(env: dict[str, str], tmp_path: Path) -> None:
     for form, content in (("ndjson", b""), ("csv", FORMATS["csv"].header)):
-        ended = call("export", "none", "--format", form, "--actor", "nobody@example.com", env=way, cwd=tmp_path)
+        ended = call("export", "none", "--format", form, "--actor", "nobody@example.com", env=env, cwd=tmp_path)
         assert (ended.returncode, ended.stderr) == (0, "")
         assert (tmp_path / "none").read_bytes() == content
         assert os.listdir(tmp_path) == ["none"]
 
 
-def test_progress_on_a_terminal(cli_world: Served, tmp_path: Path) -> None:
+def test_progress_on_a_terminal(cli_world: World, tmp_path: Path) -> None:
     flags = (*SINCE, "--until", cli_world.until)
-    code, shown = on_a_terminal("export", "a", *flags, env=cli_world.over_http, cwd=tmp_path)
+    code, output = run_on_terminal("export", "a", *flags, env=cli_world.over_http, cwd=tmp_path)
     events = cli_world.walk(since="2000-01-01")
     number = len(events)
     assert code == 0
-    assert f"{number:,} events to {events[-1]['occurred_at'][:10]}" in without_colours(shown)
-    assert f"{number:,} events are in a" in shown
+    assert f"{number:,} events to {events[-1]['occurred_at'][:10]}" in strip_colours(output)
+    assert f"{number:,} events are in a" in output
 
 
-def test_incremental_adds_what_has_come_and_no_more(tmp_path: Path) -> None:
-    """With the providers' clocks in our hands: hours pass between two runs."""
-    passed = timedelta()
-    begun = datetime.now(UTC) - timedelta(days=10)
-    with start_sandbox(events=800, days=DAYS, seed=6, clock=lambda: begun + passed) as sandbox:
+def test_an_incremental_export_appends_only_new_events(tmp_path: Path) -> None:
+    """The emulators' clock advances by hours between two runs."""
+    elapsed = timedelta()
+    beginning = datetime.now(UTC) - timedelta(days=10)
+    with start_sandbox(events=800, days=DAYS, seed=6, clock=lambda: beginning + elapsed) as sandbox:
         env = dict(sandbox.env)
         command = ("export", "trail.ndjson", "--incremental", *SINCE)
         sizes = []
         for hours in (0, 0, 30, 100):
-            passed = timedelta(hours=hours)
+            elapsed = timedelta(hours=hours)
             ended = call(*command, env=env, cwd=tmp_path)
             assert ended.returncode == 0
             assert all("its Date header is over a minute behind" in line for line in ended.stderr.splitlines())
             sizes.append(len(ids_in(tmp_path / "trail.ndjson")))
         assert sizes[0] == sizes[1] < sizes[2] < sizes[3]
-        whole = ids_in(tmp_path / "trail.ndjson")
-        # Rotated: what comes next goes into a new file.
+        exported = ids_in(tmp_path / "trail.ndjson")
+        # After a rotation, new events are written into a new file.
         (tmp_path / "trail.ndjson").rename(tmp_path / "trail.1.ndjson")
-        passed = timedelta(hours=200)
+        elapsed = timedelta(hours=200)
         assert call(*command, env=env, cwd=tmp_path).returncode == 0
-        whole += ids_in(tmp_path / "trail.ndjson")
-        assert len(whole) > sizes[-1]
-        settled = format(begun + passed - timedelta(seconds=31), "%Y-%m-%dT%H:%M:%SZ")
-        asked = ("export", "truth.ndjson", *SINCE, "--until", settled, "--order", "asc")
-        assert call(*asked, env=env, cwd=tmp_path).returncode == 0
-        assert whole == ids_in(tmp_path / "truth.ndjson")
+        exported += ids_in(tmp_path / "trail.ndjson")
+        assert len(exported) > sizes[-1]
+        settled = format(beginning + elapsed - timedelta(seconds=31), "%Y-%m-%dT%H:%M:%SZ")
+        truth_command = ("export", "truth.ndjson", *SINCE, "--until", settled, "--order", "asc")
+        assert call(*truth_command, env=env, cwd=tmp_path).returncode == 0
+        assert exported == ids_in(tmp_path / "truth.ndjson")
 
 
 @pytest.mark.parametrize("flags", [[], ["--signed"]])
@@ -217,7 +215,7 @@ def test_an_unproven_export_has_its_own_exit_code_also_after_a_resume(
     flags: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     create_key_file(tmp_path / "key.pem")
-    source = MemorySource("north", history("north", 150))
+    source = memory_source(150)
     app = make_app([source], signing_key_file=tmp_path / "key.pem")
     monkeypatch.setattr(walking, "MAX_PAGE", 100)
     monkeypatch.setattr(walking, "SEGMENT", 100)
@@ -240,8 +238,8 @@ def test_an_unproven_export_has_its_own_exit_code_also_after_a_resume(
     assert not (tmp_path / "all.ndjson.cursor").exists()
 
 
-def test_a_signed_export_verifies_as_one_file_however_often_it_is_resumed(
-    cli_world: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_signed_export_verifies_after_many_resumes(
+    cli_world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     keys = call("keys", "signing", "--file", "key.pem", env={}, cwd=tmp_path)
     (tmp_path / "keys.json").write_text(keys.stdout)
@@ -249,15 +247,15 @@ def test_a_signed_export_verifies_as_one_file_however_often_it_is_resumed(
     refused = call(*export, env=cli_world.over_http, cwd=tmp_path)
     assert (refused.returncode, "GATEWAY_SIGNING_KEY_FILE" in refused.stderr) == (2, True)
     env = {**cli_world.in_process, "GATEWAY_SIGNING_KEY_FILE": str(tmp_path / "key.pem")}
-    segment, asked = walking.Client.segment, 0
+    segment, truth_command = walking.Client.segment, 0
 
     def fails_often(client: walking.Client, pairs: walking.Pairs) -> bytes:
-        nonlocal asked
-        asked += 1
-        if asked % 3 == 0:
+        nonlocal truth_command
+        truth_command += 1
+        if truth_command % 3 == 0:
             raise KeyboardInterrupt
         data = segment(client, pairs)
-        if asked % 4 == 1:
+        if truth_command % 4 == 1:
             last = json.loads(data.splitlines()[-1]) | {"reason": "source_failed", "cursor": "lost"}
             return json.dumps(last).encode() + b"\n"
         return data
@@ -272,9 +270,9 @@ def test_a_signed_export_verifies_as_one_file_however_often_it_is_resumed(
     assert (ended[-1].stderr, ended[-1].returncode, len(ended) > 2) == ("", 0, True)
     verify = ["verify", "all.ndjson", "--jwks", "keys.json"]
     verified = call(*verify, env={}, cwd=tmp_path)
-    truth = [event["id"] for event in cli_world.walk(since="2000-01-01")]
-    assert f"{len(truth):,} events in {-(-len(truth) // 400)} signed segments" in verified.stdout
+    expected = [event["id"] for event in cli_world.walk(since="2000-01-01")]
+    assert f"{len(expected):,} events in {-(-len(expected) // 400)} signed segments" in verified.stdout
     lines = (tmp_path / "all.ndjson").read_text().splitlines(keepends=True)
-    assert [event["id"] for line in lines if "id" in (event := json.loads(line))] == truth
+    assert [event["id"] for line in lines if "id" in (event := json.loads(line))] == expected
     (tmp_path / "all.ndjson").write_text("".join(lines[:7] + lines[8:]))
     assert "NOT verified" in call(*verify, env={}, cwd=tmp_path).stderr

@@ -1,4 +1,4 @@
-"""`audit-gateway keys new`, as far as no gateway is needed."""
+"""`audit-gateway keys`: new, list and revoke."""
 
 import subprocess
 from pathlib import Path
@@ -10,17 +10,16 @@ from tests.cli.served import call
 from tests.process import COMMAND, environment
 
 NEW = ("keys", "new", "--name", "siem", "--scopes", "events:read", "--file", "keys.jsonl")
+DISK_IS_FULL = "audit-gateway: standard output cannot be written (No space left on device).\n"
 
 
-def test_a_second_key_of_one_name_is_made_with_a_warning(tmp_path: Path) -> None:
+def test_a_second_key_of_one_name_prints_a_warning(tmp_path: Path) -> None:
     def make(name: str) -> list[str]:
-        made = call(
-            "keys", "new", "--name", name, "--scopes", "events:read", "--file", "keys.jsonl", env={}, cwd=tmp_path
-        )
+        made = call(*NEW, "--name", name, env={}, cwd=tmp_path)
         assert made.returncode == 0
         assert made.stdout.startswith("agw_")
         _added, scope, *more = made.stderr.splitlines()
-        assert scope.split()[0] == "events:read", "each scope's grant is printed"
+        assert scope.split()[0] == "events:read", "the grant of each scope is printed"
         return more
 
     assert make("siem") == make("siem-2") == []
@@ -28,48 +27,43 @@ def test_a_second_key_of_one_name_is_made_with_a_warning(tmp_path: Path) -> None
     assert warning.startswith("audit-gateway: keys.jsonl had a key of the name siem already")
     file = tmp_path / "keys.jsonl"
     assert len(file.read_text().splitlines()) == 3
-    # A line that is wrong is the gateway's to complain of.
+    # Only the gateway reports an invalid line.
     file.write_text("{\n")
     assert make("siem") == []
 
 
 def run_into_a_full_disk(*arguments: str, cwd: Path) -> tuple[int, str]:
-    """The exit code, and standard error."""
+    """Return the exit code and standard error."""
     with Path("/dev/full").open("w") as full:
         ended = subprocess.run(
             [COMMAND, *arguments],
-            # As in a shell: what is printed waits in a buffer, and may fail only when the interpreter ends.
+            # Buffered as in a shell: the write may fail only when the interpreter ends.
             env={name: value for name, value in environment().items() if name != "PYTHONUNBUFFERED"},
             cwd=cwd, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60, check=False,
         )  # fmt: skip
     return ended.returncode, ended.stderr
 
 
-def test_a_key_that_cannot_be_shown_is_not_made(tmp_path: Path) -> None:
-    said = "audit-gateway: standard output cannot be written (No space left on device).\n"
-    assert run_into_a_full_disk(*NEW, cwd=tmp_path) == (1, said)
+def test_a_key_that_cannot_be_printed_is_not_added(tmp_path: Path) -> None:
+    assert run_into_a_full_disk(*NEW, cwd=tmp_path) == (1, DISK_IS_FULL)
     assert list(tmp_path.iterdir()) == []
     assert call(*NEW, env={}, cwd=tmp_path).returncode == 0
     before = (tmp_path / "keys.jsonl").read_bytes()
-    assert run_into_a_full_disk(*NEW, cwd=tmp_path) == (1, said)
+    assert run_into_a_full_disk(*NEW, cwd=tmp_path) == (1, DISK_IS_FULL)
     assert (tmp_path / "keys.jsonl").read_bytes() == before
 
 
-def test_a_key_whose_file_cannot_be_made_is_not_shown(tmp_path: Path) -> None:
-    ended = call(*NEW[:-1], "absent/keys.jsonl", env={}, cwd=tmp_path)
+@pytest.mark.parametrize(
+    ("file", "reason"),
+    [("absent/keys.jsonl", "No such file or directory"), ("/dev/full", "not a regular file")],  # once read forever
+)
+def test_a_key_whose_file_cannot_be_written_is_not_printed(tmp_path: Path, file: str, reason: str) -> None:
+    ended = call(*NEW[:-1], file, env={}, cwd=tmp_path)
     assert (ended.returncode, ended.stdout) == (2, "")
-    assert ended.stderr.startswith("audit-gateway: --file: absent/keys.jsonl cannot be written (No such file")
+    assert ended.stderr == f"audit-gateway: --file: {file} cannot be written ({reason}); no key was added.\n"
 
 
-def test_a_device_is_no_file_of_keys(tmp_path: Path) -> None:
-    """Found here: /dev/full was read without end."""
-    ended = call(*NEW[:-1], "/dev/full", env={}, cwd=tmp_path)
-    assert (ended.returncode, ended.stdout) == (2, "")
-    said = "audit-gateway: --file: /dev/full cannot be written (not a regular file); no key was added."
-    assert ended.stderr.strip() == said
-
-
-def test_a_closed_standard_output_is_one_line(tmp_path: Path) -> None:
+def test_a_closed_standard_output_prints_one_line(tmp_path: Path) -> None:
     script = [f'exec "{COMMAND}" "$@" >&-', "sh", *NEW]
     ended = subprocess.run(
         ["sh", "-c", *script],
@@ -83,13 +77,12 @@ def test_a_closed_standard_output_is_one_line(tmp_path: Path) -> None:
     assert (ended.returncode, ended.stderr) == (
         1, "audit-gateway: standard output is closed; send it to a file or a pipe.\n",
     )  # fmt: skip
-    assert list(tmp_path.iterdir()) == [], "no key that nobody has seen"
+    assert list(tmp_path.iterdir()) == [], "no key is added"
 
 
 @pytest.mark.parametrize("command", [("openapi",), ("--help",)])
-def test_standard_output_that_is_full_is_one_line(tmp_path: Path, command: tuple[str, ...]) -> None:
-    said = "audit-gateway: standard output cannot be written (No space left on device).\n"
-    assert run_into_a_full_disk(*command, cwd=tmp_path) == (1, said)
+def test_a_full_standard_output_prints_one_line(tmp_path: Path, command: tuple[str, ...]) -> None:
+    assert run_into_a_full_disk(*command, cwd=tmp_path) == (1, DISK_IS_FULL)
 
 
 def test_keys_are_listed_and_revoked(tmp_path: Path) -> None:

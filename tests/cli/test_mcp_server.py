@@ -14,7 +14,7 @@ from mcp import Client, StdioServerParameters
 from app.api.api_keys import ApiKey, hash_of
 from app.cli.mcp_server import _notes
 from sandbox.launcher import start_sandbox
-from tests.cli.served import call as run_here
+from tests.cli.served import call
 from tests.process import COMMAND, environment, serving
 
 MASKED, FULL = "masked-key", "full-key"
@@ -22,7 +22,7 @@ MASKED, FULL = "masked-key", "full-key"
 
 @pytest.fixture(scope="module")
 def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
-    """The variables of a gateway over HTTP, and of its emulators."""
+    """Return the environment of a gateway and of its emulators."""
     keys = [
         ApiKey("agent", hash_of(MASKED), frozenset({"events:read"})).line(),
         ApiKey("auditor", hash_of(FULL), frozenset({"events:read", "pii:read"})).line(),
@@ -35,36 +35,36 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]
 
 
 @asynccontextmanager
-async def talking(env: dict[str, str], cwd: Path) -> AsyncIterator[Client]:
+async def mcp_client(env: dict[str, str], cwd: Path) -> AsyncIterator[Client]:
     parameters = StdioServerParameters(command=COMMAND, args=["mcp"], env=environment(env), cwd=cwd)
     async with Client(parameters, read_timeout_seconds=60) as client:
         yield client
 
 
-async def call(client: Client, tool: str, **arguments: Any) -> str:
+async def call_tool(client: Client, tool: str, **arguments: Any) -> str:
     result = await client.call_tool(tool, arguments)
     (content,) = result.content
     assert content.type == "text"
-    assert result.structured_content is None, "a result is sent once"
+    assert result.structured_content is None, "the result is not sent twice"
     text = f"ERROR {content.text}" if result.is_error else content.text
     return text
 
 
-@pytest.mark.parametrize("way", ["over_http", "in_process"])
-async def test_an_agent_finds_its_way(way: str, gateway: dict[str, str], tmp_path: Path) -> None:
+@pytest.mark.parametrize("access", ["over_http", "in_process"])
+async def test_each_tool_reads_the_gateway(access: str, gateway: dict[str, str], tmp_path: Path) -> None:
     env = {"GATEWAY_KEY": FULL, **gateway}
-    if way == "in_process":
+    if access == "in_process":
         del env["GATEWAY_URL"]
-    async with talking(env, tmp_path) as client:
+    async with mcp_client(env, tmp_path) as client:
         tools = (await client.list_tools()).tools
         assert [tool.name for tool in tools] == ["search_events", "get_event", "get_envelope", "count_events"]
         assert all(tool.annotations is not None and tool.annotations.read_only_hint for tool in tools)
         assert len(json.dumps([tool.model_dump(exclude_none=True) for tool in tools])) < 8000
-        # Everything, page by page.
+        # All events, page by page.
         ids: list[str] = []
         arguments: dict[str, Any] = {"since": "2020-01-01", "until": "2099-01-01", "limit": 200, "order": "asc"}
         while True:
-            *rows, last = (await call(client, "search_events", **arguments)).splitlines()
+            *rows, last = (await call_tool(client, "search_events", **arguments)).splitlines()
             assert len("\n".join(rows)) < 200 * 300
             ids += [row.rsplit(" | ", 1)[1] for row in rows]
             name, _, cursor = last.partition(": ")
@@ -73,64 +73,64 @@ async def test_an_agent_finds_its_way(way: str, gateway: dict[str, str], tmp_pat
                 break
             arguments = {"cursor": cursor, "limit": 200}
         assert len(ids) == len(set(ids)) >= 600
-        event = json.loads(await call(client, "get_event", event_id=ids[0]))
+        event = json.loads(await call_tool(client, "get_event", event_id=ids[0]))
         assert event["id"] == ids[0]
-        # One envelope's story.
-        rows = (await call(client, "search_events", type="envelope.completed", since="2020-01-01")).splitlines()
+        # The story of one envelope.
+        rows = (await call_tool(client, "search_events", type="envelope.completed", since="2020-01-01")).splitlines()
         envelope = rows[0].split(" | ")[2].rpartition("[")[2].rstrip("]")
-        state, *story = (await call(client, "get_envelope", envelope_id=envelope)).splitlines()
+        state, *story = (await call_tool(client, "get_envelope", envelope_id=envelope)).splitlines()
         assert json.loads(state)["envelope"]["id"] == envelope
         assert rows[0] in story
         assert story == sorted(story, key=lambda row: row[:20])
         # Groups.
-        *groups, total = (await call(client, "count_events", by="type", since="2020-01-01")).splitlines()
+        *groups, total = (await call_tool(client, "count_events", by="type", since="2020-01-01")).splitlines()
         counts = {key: int(value) for value, key in (line.split(" ", 1) for line in groups)}
         assert total == f"total: {sum(counts.values())} (eq)"
         assert counts["envelope.completed"] > 0
         assert sum(counts.values()) >= 600
-        # Mistakes are explained.
-        assert "since" in await call(client, "search_events", since="yesterday-ish")
+        # Invalid arguments are explained.
+        assert "since" in await call_tool(client, "search_events", since="yesterday-ish")
         for wrong in ("../metrics", "a/b", "", "x?y"):
-            assert (await call(client, "get_event", event_id=wrong)).startswith("ERROR ")
-        assert (await call(client, "get_envelope", envelope_id="no-such-envelope")).startswith("ERROR ")
-        assert (await call(client, "search_events", limit=100_000)).startswith("ERROR ")
+            assert (await call_tool(client, "get_event", event_id=wrong)).startswith("ERROR ")
+        assert (await call_tool(client, "get_envelope", envelope_id="no-such-envelope")).startswith("ERROR ")
+        assert (await call_tool(client, "search_events", limit=100_000)).startswith("ERROR ")
 
 
 async def test_a_key_without_pii_read_gets_masked_values(gateway: dict[str, str], tmp_path: Path) -> None:
-    answers = {}
+    results = {}
     for key in (MASKED, FULL):
-        async with talking({"GATEWAY_URL": gateway["GATEWAY_URL"], "GATEWAY_KEY": key}, tmp_path) as client:
-            rows = (await call(client, "search_events", type="recipient.added")).splitlines()
-            answers[key] = await call(client, "get_event", event_id=rows[0].rsplit(" | ", 1)[1])
-    assert "***" in answers[MASKED]
-    assert "***" not in answers[FULL]
+        async with mcp_client({"GATEWAY_URL": gateway["GATEWAY_URL"], "GATEWAY_KEY": key}, tmp_path) as client:
+            rows = (await call_tool(client, "search_events", type="recipient.added")).splitlines()
+            results[key] = await call_tool(client, "get_event", event_id=rows[0].rsplit(" | ", 1)[1])
+    assert "***" in results[MASKED]
+    assert "***" not in results[FULL]
     headers = {"Authorization": f"Bearer {MASKED}"}
-    event = json.loads(answers[MASKED])
+    event = json.loads(results[MASKED])
     async with httpx.AsyncClient(headers=headers) as http:
         direct = (await http.get(f"{gateway['GATEWAY_URL']}/events/{event['id']}")).json()
     assert {name: direct[name] for name in event if name not in ("actor", "envelope", "recipient", "data")} == {
         name: event[name] for name in event if name not in ("actor", "envelope", "recipient", "data")
     }
-    async with talking({"GATEWAY_URL": gateway["GATEWAY_URL"], "GATEWAY_KEY": "wrong"}, tmp_path) as client:
-        refused = await call(client, "search_events")
+    async with mcp_client({"GATEWAY_URL": gateway["GATEWAY_URL"], "GATEWAY_KEY": "wrong"}, tmp_path) as client:
+        refused = await call_tool(client, "search_events")
         assert refused.startswith("ERROR ")
         assert "wrong" not in refused
 
 
 async def test_an_unknown_argument_is_refused(gateway: dict[str, str], tmp_path: Path) -> None:
-    """Ignored, it would widen the answer to all events."""
-    async with talking({"GATEWAY_KEY": FULL, **gateway}, tmp_path) as client:
+    """Ignored, it would widen the result to all events."""
+    async with mcp_client({"GATEWAY_KEY": FULL, **gateway}, tmp_path) as client:
         tools = (await client.list_tools()).tools
         assert [tool.input_schema["additionalProperties"] for tool in tools] == [False] * 4
         for tool, needed in (("search_events", {}), ("count_events", {"by": "type"}), ("get_event", {"event_id": "x"})):
-            refused = await call(client, tool, actor="nora.demo@company.example.is", **needed)
+            refused = await call_tool(client, tool, actor="nora.demo@company.example.is", **needed)
             assert refused.startswith("ERROR ")
             assert "actor" in refused
-        refused = await call(client, "search_events", since="yesterday")
+        refused = await call_tool(client, "search_events", since="yesterday")
         assert refused.count("must be an RFC 3339 date-time") == 1
 
 
-def test_a_page_has_notes_on_what_is_missing() -> None:
+def test_notes_name_incomplete_sources() -> None:
     reason = "1 records that cannot be read are left out"
     states = [("a", "ok", reason), ("b", "ok", None), ("c", "forbidden", "team: 403")]
     sources = [{"name": name, "status": status, "reason": reason} for name, status, reason in states]
@@ -138,11 +138,11 @@ def test_a_page_has_notes_on_what_is_missing() -> None:
     assert _notes({"sources": [{"name": "a", "value": 3, "relation": "eq"}]}) == []
 
 
-def test_without_the_sdk_the_command_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_the_sdk_the_command_names_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in [name for name in sys.modules if name.split(".")[0] == "mcp"]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.delitem(sys.modules, "app.cli.mcp_server", raising=False)
     monkeypatch.setitem(sys.modules, "mcp.server", None)
-    ended = run_here("mcp", env={}, cwd=tmp_path)
+    ended = call("mcp", env={}, cwd=tmp_path)
     assert ended.returncode == 2
     assert "'.[mcp]'" in ended.stderr

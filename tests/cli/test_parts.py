@@ -1,4 +1,4 @@
-"""The terminal client's parts that need no gateway. Its walk and its calls: `test_walk.py`."""
+"""Parts of the terminal client that need no gateway, except for its walk (`test_walk.py`)."""
 
 from __future__ import annotations
 
@@ -128,7 +128,7 @@ def test_relative_times_are_sent_as_rfc_3339(text: str, sent: str) -> None:
     ["", "d", "7", "7x", "-7d", "0d", "7d later", "3 days ago", "last week", "2026-02-30", "2026-01-31T10:00:00",
      "\u0667d", "1.5h", "7months", "999999999w"],
 )  # fmt: skip
-def test_what_is_no_time(text: str) -> None:
+def test_invalid_times_are_refused(text: str) -> None:
     with pytest.raises(ValueError, match="is no time; write 7d, 2h"):
         to_rfc3339(text, NOW)
 
@@ -145,7 +145,7 @@ def test_the_table_fits_the_terminal(width: int, text: str) -> None:
     assert width < 60 or " recipient.identity_verified " in shown.getvalue()
 
 
-def test_what_a_terminal_would_obey_is_not_printed() -> None:
+def test_control_characters_are_not_printed() -> None:
     event: dict[str, Any] = {
         "occurred_at": "2026-01-01T00:00:00.000000Z", "source": "s", "type": "unknown", "provider_type": "\x1b[2J",
         "envelope": {"id": "e", "name": "[bold]\x9b31m\n"}, "actor": {"kind": "system", "name": "\u202egnp"},
@@ -157,18 +157,18 @@ def test_what_a_terminal_would_obey_is_not_printed() -> None:
     assert json.loads(line) == {"a": "\x1b\x7f\x9b\u2028\ud800é"}
 
 
-def test_what_lies_behind_the_mark_is_cut_off(tmp_path: Path) -> None:
+def test_bytes_after_the_checkpoint_are_cut_off(tmp_path: Path) -> None:
     path = tmp_path / "out"
     saved = Checkpoint(asked="all", cursor="c1", length=4, events=1)
     with ResumableFile(path) as file:
         file.begin(Checkpoint(asked="all"))
         file.add(b"one\n", saved)
-    # A kill between the two writes: the piece is there, its mark is not.
+    # A kill after the events were written and before the checkpoint was.
     path.write_bytes(b"one\ntwo\nth")
     with ResumableFile(path) as file:
         checkpoint = file.checkpoint()
         assert checkpoint == saved
-        assert path.read_bytes() == b"one\ntwo\nth", "looking changes nothing"
+        assert path.read_bytes() == b"one\ntwo\nth", "reading the checkpoint changes nothing"
         file.begin(checkpoint)
         file.finish(b"two\n")
     assert path.read_bytes() == b"one\ntwo\n"
@@ -183,7 +183,7 @@ def test_a_source_without_calls_is_listed(tmp_path: Path) -> None:
     assert done.stdout.splitlines()[1].split() == ["north", "own", "-", "-", "30", "s", "since"], done.stderr
 
 
-def test_what_was_never_begun_leaves_nothing_and_two_do_not_write_at_once(tmp_path: Path) -> None:
+def test_a_second_export_into_one_file_is_refused(tmp_path: Path) -> None:
     with (
         ResumableFile(tmp_path / "out"),
         pytest.raises(Failure, match="another export") as caught,
@@ -197,7 +197,7 @@ def test_what_was_never_begun_leaves_nothing_and_two_do_not_write_at_once(tmp_pa
 @pytest.mark.parametrize(
     "text", ["", "{}", "[]", '{"version":1,"length":"4","asked":"all"}', '{"version":2,"asked":""}']
 )
-def test_a_mark_that_is_none(tmp_path: Path, text: str) -> None:
+def test_an_invalid_checkpoint_is_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / "out.cursor").write_text(text)
     with ResumableFile(tmp_path / "out") as file, pytest.raises(ConfigurationError, match="--force"):
         file.checkpoint()

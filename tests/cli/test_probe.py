@@ -1,4 +1,4 @@
-"""`audit-gateway probe`: what it finds out of accounts that differ in what the vendors leave open."""
+"""`audit-gateway probe`: its results for accounts that differ in what the vendors do not document."""
 
 from datetime import timedelta
 from pathlib import Path
@@ -18,24 +18,24 @@ async def findings(source: Source) -> dict[str, ProbeResult]:
 
 
 @pytest.mark.parametrize(
-    ("selects", "logs", "dates"), [("activity", "whole", "honoured"), ("creation", "trimmed", "ignored")]
+    ("ranges", "logs", "key_dates"), [("activity", "whole", "honoured"), ("creation", "trimmed", "ignored")]
 )
-async def test_what_taktikals_ranges_select_is_found_out(selects: Any, logs: Any, dates: Any) -> None:
-    options = TaktikalOptions(events=900, range_selects=selects, logs=logs, key_dates=dates, order="shuffled")
+async def test_probe_finds_the_range_and_log_modes_of_taktikal(ranges: Any, logs: Any, key_dates: Any) -> None:
+    options = TaktikalOptions(events=900, range_selects=ranges, logs=logs, key_dates=key_dates, order="shuffled")
     async with world(taktikal=options) as one:
         feed = one.gateway()
         found = await findings(feed.sources["taktikal"])
         assert found["credentials"].state == "ok"
-        assert f"by {selects}" in found["date range"].found
+        assert f"by {ranges}" in found["date range"].found
         assert logs in found["logs"].found
         facts = {fact["name"]: fact for fact in feed.sources["taktikal"].describe()["observations"]}
-        assert (facts["range_selects"]["value"], facts["logs"]["value"]) == (selects, logs)
+        assert (facts["range_selects"]["value"], facts["logs"]["value"]) == (ranges, logs)
         assert facts["range_selects"]["at"]
         assert facts["range_selects"]["how"]
         assert one.refused() == []
 
 
-async def test_evidence_that_says_nothing_leaves_the_safe_way_in_force() -> None:
+async def test_without_evidence_the_safe_mode_stays() -> None:
     async with world(taktikal=TaktikalOptions(events=0)) as one:
         for number in range(5):
             one.taktikal.history.append(f"lonely-{number}", "Created")
@@ -45,14 +45,14 @@ async def test_evidence_that_says_nothing_leaves_the_safe_way_in_force() -> None
         assert "safe" in found["date range"].found
 
 
-async def test_where_answers_are_cut_off_is_found_out() -> None:
+async def test_probe_finds_the_largest_take() -> None:
     async with world(taktikal=TaktikalOptions(events=2000, max_take=60)) as one:
         found = await findings(one.gateway().sources["taktikal"])
         assert (found["Take"].state, "60" in found["Take"].found) == ("warning", True)
 
 
 @pytest.mark.parametrize("cap", [5, 60, 2000])
-async def test_where_a_large_take_is_refused_is_found_out(cap: int) -> None:
+async def test_probe_finds_a_take_that_is_refused(cap: int) -> None:
     async with world(taktikal=TaktikalOptions(events=12 * cap + 3_000, max_take=cap, take_beyond="refused")) as one:
         found = await findings(one.gateway().sources["taktikal"])
         assert found["date range"].state == "ok"
@@ -60,14 +60,14 @@ async def test_where_a_large_take_is_refused_is_found_out(cap: int) -> None:
         assert ("refused" in found["Take"].found or "cannot be had" in found["Take"].found) == (cap < 1000)
 
 
-async def test_a_category_that_the_key_may_not_read() -> None:
+async def test_probe_warns_of_a_forbidden_category() -> None:
     async with world(subnoto=SubnotoOptions(events=300, permissions=frozenset({"envelope"}))) as one:
         found = await findings(one.gateway().sources["subnoto"])
         assert (found["envelope"].state, found["team"].state) == ("ok", "warning")
         assert "Read Team" in str(found["team"].advice)
 
 
-async def test_the_shape_and_the_skew_of_subnoto() -> None:
+async def test_probe_finds_the_shape_and_skew_of_subnoto() -> None:
     options = SubnotoOptions(events=2000, totals="totalCount", author="id", unit="seconds", skew_seconds=110)
     async with world(subnoto=options) as one:
         found = await findings(one.gateway().sources["subnoto"])
@@ -76,11 +76,11 @@ async def test_the_shape_and_the_skew_of_subnoto() -> None:
         assert str(found["skew"].advice).startswith("SUBNOTO_MAX_TIME_SKEW=")
 
 
-async def test_what_was_learnt_has_when_and_how() -> None:
+async def test_observations_have_their_time_and_evidence() -> None:
     async with world(subnoto=SubnotoOptions(events=200)) as one:
         feed = one.gateway()
         source = feed.sources["subnoto"]
-        one.clock.advance(seconds=-90)  # our clock is the emulator's: its Date will agree
+        one.clock.advance(seconds=-90)  # the gateway uses the same clock, which agrees with the emulator's Date
         await findings(source)
         facts = {fact["name"]: fact for fact in source.describe()["observations"]}
         assert abs(facts["clock_offset_seconds"]["value"]) <= 1
@@ -92,9 +92,9 @@ def test_the_command_names_the_source_and_shows_no_key(provider: str, tmp_path: 
     options: dict[str, Any] = {"taktikal": TaktikalOptions(events=300), "subnoto": SubnotoOptions(events=300)}
     options = {name: options[name] if name == provider else None for name in options}
     with served_world(**options) as one:
-        done = call("probe", "--wait", "0", env=one.env, cwd=tmp_path)
-        assert done.returncode == 0, done.stderr
-        assert f"source {provider}" in done.stdout
+        command = call("probe", "--wait", "0", env=one.env, cwd=tmp_path)
+        assert command.returncode == 0, command.stderr
+        assert f"source {provider}" in command.stdout
         wrong = {name: "00ff" if "KEY" in name else value for name, value in one.env.items()}
         refused = call("probe", "--wait", "0", env=wrong, cwd=tmp_path)
         assert refused.returncode == 1
@@ -102,33 +102,33 @@ def test_the_command_names_the_source_and_shows_no_key(provider: str, tmp_path: 
         assert "00ff" not in refused.stdout + refused.stderr
 
 
-def test_what_to_set_can_be_copied(tmp_path: Path) -> None:
-    """Whatever the width of the terminal."""
+def test_advice_is_printed_as_settings_to_copy(tmp_path: Path) -> None:
+    """On a terminal of any width."""
     with start_sandbox(events=600, days=60, seed=5) as sandbox:
-        done = call("probe", "--wait", "0", env=sandbox.env | {"COLUMNS": "30"}, cwd=tmp_path)
-    assert {"TAKTIKAL_DATE_RANGE_MODE=activity", "TAKTIKAL_LOG_MODE=whole"} <= set(done.stdout.splitlines())
-    assert "settle =" not in done.stdout
+        command = call("probe", "--wait", "0", env=sandbox.env | {"COLUMNS": "30"}, cwd=tmp_path)
+    assert {"TAKTIKAL_DATE_RANGE_MODE=activity", "TAKTIKAL_LOG_MODE=whole"} <= set(command.stdout.splitlines())
+    assert "settle =" not in command.stdout
     with served_world(taktikal=None, subnoto=SubnotoOptions(events=300, permissions=frozenset({"envelope"}))) as one:
-        done = call("probe", "--wait", "0", env=one.env | {"COLUMNS": "30"}, cwd=tmp_path)
-    (advice,) = [line for line in done.stdout.splitlines() if line.startswith("# ")]
-    assert advice.startswith("# team: "), "what is no setting is a comment there"
+        command = call("probe", "--wait", "0", env=one.env | {"COLUMNS": "30"}, cwd=tmp_path)
+    (advice,) = [line for line in command.stdout.splitlines() if line.startswith("# ")]
+    assert advice.startswith("# team: "), "advice that is no setting is a comment"
     assert "Read Team" in advice
 
 
 @pytest.mark.parametrize(
-    ("recent", "late", "state", "advice"),
+    ("recent_events", "lag", "state", "advice"),
     [(0, 12, "ok", None), (1100, 12, "ok", None), (0, 50, "warning", "GATEWAY_SETTLE=200")],
 )
-async def test_the_lag_is_measured_by_looking_twice(recent: int, late: int, state: str, advice: str | None) -> None:
-    """Also where more happened lately than one page holds; a lag that is too long has a setting."""
+async def test_the_lag_is_measured_by_two_reads(recent_events: int, lag: int, state: str, advice: str | None) -> None:
+    """Also if the recent events fill more than one page. A long lag comes with the setting to change."""
     async with world(subnoto=SubnotoOptions(events=200)) as one:
         feed = one.gateway()
         history = one.subnoto.history
-        for number in range(recent):
+        for number in range(recent_events):
             history.append("ENVELOPE_CREATED", timestamp=one.clock() - timedelta(seconds=550 - number / 2))
 
         async def meanwhile(seconds: float) -> None:
-            timestamp = int(one.clock().timestamp() * 1000) - late * 1000
+            timestamp = int(one.clock().timestamp() * 1000) - lag * 1000
             one.clock.advance(seconds=seconds)
             history.append("ENVELOPE_OPENED", timestamp=timestamp)
 
@@ -140,9 +140,9 @@ async def test_the_lag_is_measured_by_looking_twice(recent: int, late: int, stat
 
 @pytest.mark.parametrize("provider", ["taktikal", "subnoto"])
 @pytest.mark.parametrize(
-    ("status", "topic", "blamed"), [(401, "credentials", "_KEY"), (500, "connection", "_BASE_URL")]
+    ("status", "topic", "setting"), [(401, "credentials", "_KEY"), (500, "connection", "_BASE_URL")]
 )
-async def test_what_keeps_an_account_from_being_tried(provider: str, status: int, topic: str, blamed: str) -> None:
+async def test_probe_names_a_failed_connection_or_login(provider: str, status: int, topic: str, setting: str) -> None:
     options = {"taktikal": TaktikalOptions(events=50), "subnoto": SubnotoOptions(events=50)}
     async with world(**{name: options[name] if name == provider else None for name in options}) as one:
         emulator = one.taktikal if provider == "taktikal" else one.subnoto
@@ -151,4 +151,4 @@ async def test_what_keeps_an_account_from_being_tried(provider: str, status: int
         assert [(one.topic, one.state) for one in found.values()] == [(topic, "failed")]
         advice = found[topic].advice
         assert advice is not None
-        assert blamed in advice
+        assert setting in advice

@@ -1,4 +1,4 @@
-"""Every block of `docs/guides/exports.md`, as it stands, against a gateway with a sandbox behind it."""
+"""Run every block of `docs/guides/exports.md` against a gateway with a sandbox."""
 
 import json
 import os
@@ -11,14 +11,14 @@ from pathlib import Path
 
 import duckdb
 
-from tests.cli.served import Served
+from tests.cli.served import World
 from tests.process import environment
 
 RECIPES = Path(__file__).parents[2] / "docs" / "guides" / "exports.md"
 
 
 def blocks(heading: str) -> list[tuple[str, str]]:
-    """(language, text) of the fenced blocks under a heading; '' is what comes before the first."""
+    """Return (language, text) of the fenced blocks under a heading; '' is the part before the first."""
     parts = re.split(r"^## (.*)$", RECIPES.read_text(), flags=re.MULTILINE)
     sections = {"": parts[0], **dict(zip(parts[1::2], parts[2::2], strict=True))}
     (section,) = [
@@ -37,14 +37,14 @@ def shell(script: str, variables: Mapping[str, str], cwd: Path) -> str:
     return ended.stdout
 
 
-def test_the_settings_are_those_of_the_sandbox(cli_world: Served, tmp_path: Path) -> None:
+def test_the_settings_are_those_of_the_sandbox(cli_world: World, tmp_path: Path) -> None:
     ((language, text),) = blocks("")
     assert language == "sh"
     assert {"GATEWAY_URL", "GATEWAY_KEY"} == set(cli_world.over_http)
     assert shell(f"{text}\necho $GATEWAY_URL $GATEWAY_KEY", {}, tmp_path) == "http://127.0.0.1:8000 sandbox\n"
 
 
-def test_a_cron_job_that_appends(cli_world: Served, tmp_path: Path) -> None:
+def test_a_cron_job_that_appends(cli_world: World, tmp_path: Path) -> None:
     (_, collect), (kind, crontab), (_, rotate), (_, count) = blocks("Append")
     assert kind == "crontab"
     home, trail = tmp_path / "home", tmp_path / "trail"
@@ -61,7 +61,7 @@ def test_a_cron_job_that_appends(cli_world: Served, tmp_path: Path) -> None:
 
     assert shell(job, variables, tmp_path) == ""
     with (trail / "trail.ndjson").open("a") as file:
-        file.write('{"id":"torn')  # as by a kill
+        file.write('{"id":"torn')  # as after a kill
     assert shell(job, variables, tmp_path) == ""
     assert len(shell(count, variables, tmp_path).splitlines()) == 5
     shell(rotate, variables, tmp_path)
@@ -71,20 +71,20 @@ def test_a_cron_job_that_appends(cli_world: Served, tmp_path: Path) -> None:
         json.loads(line)["id"] for file in sorted(trail.glob("trail*.ndjson")) for line in file.read_text().splitlines()
     ]
     assert len(ids) == len(set(ids))
-    # The sandbox grows while this runs: all that there was, and perhaps something newer.
-    truth = [event["id"] for event in cli_world.walk(since="2026-01-01", order="asc")]
-    assert ids[: len(truth)] == truth
-    assert len(ids) <= len(truth) + 20
+    # The sandbox grows during the test: a few newer events may follow.
+    expected = [event["id"] for event in cli_world.walk(since="2026-01-01", order="asc")]
+    assert ids[: len(expected)] == expected
+    assert len(ids) <= len(expected) + 20
 
 
-def test_into_duckdb_and_parquet(cli_world: Served, tmp_path: Path) -> None:
-    (_, export), (_, convert), (_, ask) = blocks("Load into DuckDB")
+def test_into_duckdb_and_parquet(cli_world: World, tmp_path: Path) -> None:
+    (_, export), (_, convert), (_, query) = blocks("Load into DuckDB")
     shell(export, cli_world.over_http, tmp_path)
     shell(convert, {}, tmp_path)
-    told = shell(ask, {}, tmp_path)
-    assert "median_hours" in told
+    output = shell(query, {}, tmp_path)
+    assert "median_hours" in output
     for source in ("subnoto", "taktikal"):
-        assert source in told
+        assert source in output
     events = [json.loads(line) for line in (tmp_path / "events.ndjson").read_text().splitlines()]
     with duckdb.connect() as database:
         rows = database.execute(

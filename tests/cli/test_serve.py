@@ -1,4 +1,4 @@
-"""`audit-gateway serve`, `keys` and `openapi`, as a person runs them."""
+"""`audit-gateway serve` and `openapi`."""
 
 import json
 import shlex
@@ -18,21 +18,22 @@ SANDBOX = {"Authorization": "Bearer sandbox"}
 REPOSITORY = Path(__file__).parents[2]
 
 
-def test_the_sandbox_serves_one_merged_page_and_the_printed_line_works_as_pasted(tmp_path: Path) -> None:
+def test_the_printed_command_of_the_sandbox_gets_a_merged_page(tmp_path: Path) -> None:
     with serving("--sandbox", "--sandbox-events", "300", cwd=tmp_path) as gateway:
         (line,) = [line for line in gateway.greeting.splitlines() if line.strip().startswith("try ")]
         command = shlex.split(line.strip().removeprefix("try"))
         assert command[0] == "curl"
         pasted = subprocess.run([*command, "-s"], capture_output=True, text=True, timeout=30, check=True)
         page = json.loads(pasted.stdout)
-        answers = [httpx.get(f"{gateway.url}{path}") for path in ("/health/live", "/health/ready", "/docs", "/events")]
+        paths = ("/health/live", "/health/ready", "/docs", "/events")
+        statuses = [httpx.get(f"{gateway.url}{path}").status_code for path in paths]
         sources = httpx.get(f"{gateway.url}/sources", headers=SANDBOX).json()["data"]
         httpx.get(f"{gateway.url}/events?q=anna@example.com", headers={**SANDBOX, "X-Request-ID": "mine"})
     assert gateway.code == 0
     assert len(page["data"]) == 5
     assert [source["status"] for source in page["sources"]] == ["ok"] * len(sources)
     assert len(sources) >= 2
-    assert [answer.status_code for answer in answers] == [200, 200, 200, 401]
+    assert statuses == [200, 200, 200, 401]
     assert "sandbox" in gateway.greeting
     for source in sources:
         assert f"{source['name']} ({source['provider']})" in gateway.greeting
@@ -43,17 +44,17 @@ def test_the_sandbox_serves_one_merged_page_and_the_printed_line_works_as_pasted
     assert "Traceback" not in gateway.errors.read_text()
 
 
-def test_a_signal_while_it_starts_ends_it_too(tmp_path: Path) -> None:
+def test_a_signal_during_the_start_ends_the_server(tmp_path: Path) -> None:
     process = start("serve", "--sandbox", "--sandbox-events", "400000", "--port", "0", cwd=tmp_path)
     time.sleep(0.5)
     process.send_signal(signal.SIGTERM)
     _, errors = process.communicate(timeout=30)
-    assert process.returncode in (0, -signal.SIGTERM), "the latter before Python has set up its handlers"
+    assert process.returncode in (0, -signal.SIGTERM), "the latter before the signal handlers are installed"
     assert b"Traceback" not in errors
 
 
 @pytest.mark.parametrize(
-    ("arguments", "settings", "says"),
+    ("arguments", "settings", "messages"),
     [
         ([], {}, ["No source is configured", "--sandbox"]),
         (["--sandbox"], {"GATEWAY_DEADLINE": "soon"}, ["GATEWAY_DEADLINE"]),
@@ -66,14 +67,14 @@ def test_a_signal_while_it_starts_ends_it_too(tmp_path: Path) -> None:
         (["--sandbox"], {"GATEWAY_API_KEYS_FILE": "absent"}, ["GATEWAY_API_KEYS_FILE", "keys new"]),
     ],
 )
-def test_a_start_that_cannot_work_says_what_to_set_and_stops(
-    tmp_path: Path, arguments: list[str], settings: dict[str, str], says: list[str]
+def test_a_failed_start_names_the_setting(
+    tmp_path: Path, arguments: list[str], settings: dict[str, str], messages: list[str]
 ) -> None:
     ended = call("serve", "--port", "0", *arguments, env=settings, cwd=tmp_path)
     assert ended.returncode == 2
     assert ended.stdout == ""
     (line,) = [line for line in ended.stderr.splitlines() if line.startswith("audit-gateway: ")]
-    for part in says:
+    for part in messages:
         assert part in line
     assert "Traceback" not in ended.stderr
 
@@ -88,10 +89,10 @@ def test_a_start_that_cannot_work_says_what_to_set_and_stops(
         ({}, "GATEWAY_URL=http://127.0.0.1:8000\nGATEWAY_KEY=x\n# TAKTIKAL_API_KEY=x", True),
     ],
 )  # fmt: skip
-def test_make_serve_is_the_sandbox_only_without_any_setting_of_an_account(
+def test_make_serve_uses_the_sandbox_without_account_settings(
     tmp_path: Path, variables: dict[str, str], line: str, sandbox: bool
 ) -> None:
-    """In a folder with the Makefile and a command that prints its arguments; half an account is for serve to name."""
+    """Half an account starts no sandbox: `serve` names the missing variable. The command here prints its arguments."""
     (tmp_path / "Makefile").symlink_to(REPOSITORY / "Makefile")
     (tmp_path / "bin").mkdir()
     (tmp_path / "bin" / "audit-gateway").write_text('#!/bin/sh\necho "$@"\n')
@@ -104,7 +105,7 @@ def test_make_serve_is_the_sandbox_only_without_any_setting_of_an_account(
     assert ended.stdout == f"serve {'--sandbox ' if sandbox else ''}--port 1\n"
 
 
-def test_a_port_in_use(tmp_path: Path) -> None:
+def test_a_port_in_use_is_named(tmp_path: Path) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
@@ -115,8 +116,8 @@ def test_a_port_in_use(tmp_path: Path) -> None:
     assert ended.stdout == ""
 
 
-def test_with_ones_own_account_and_no_key_yet_one_is_made_for_the_run(tmp_path: Path) -> None:
-    """What a person has who set a provider's keys and nothing else: the printed line must work."""
+def test_without_api_keys_a_temporary_key_is_printed(tmp_path: Path) -> None:
+    """With a provider's keys as the only settings, the printed command works."""
     account = {"SUBNOTO_ACCESS_KEY": "a", "SUBNOTO_SECRET_KEY": "hunter2", "SUBNOTO_BASE_URL": "http://127.0.0.1:9"}
     for workers in ("1", "2"):
         with serving("--workers", workers, cwd=tmp_path, env=account) as gateway:

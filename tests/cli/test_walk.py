@@ -1,4 +1,4 @@
-"""How the terminal client walks and waits, and the sentence for each way in which a gateway does not answer."""
+"""Pagination and retries of the terminal client, and its messages about failed calls."""
 
 from collections.abc import Iterator, Sequence
 
@@ -26,30 +26,30 @@ def no_waits(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class Scripted:
-    """Answer with the given pages and problems, and record the queries."""
+    """A client that returns the given pages, raises the given problems, and records the queries."""
 
-    def __init__(self, *answers: Page | Problem) -> None:
+    def __init__(self, *results: Page | Problem) -> None:
         SLEPT.clear()
         NOTICES.clear()
-        self.answers = list(answers)
-        self.asked: list[Pairs] = []
+        self.results = list(results)
+        self.queries: list[Pairs] = []
 
     def page(self, pairs: Pairs) -> Page:
-        self.asked.append(list(pairs))
-        answer = self.answers.pop(0)
-        if isinstance(answer, Problem):
-            raise answer
-        return answer
+        self.queries.append(list(pairs))
+        response = self.results.pop(0)
+        if isinstance(response, Problem):
+            raise response
+        return response
 
 
 def ids(pages: Iterator[Page]) -> list[int]:
     return [event["id"] for one in pages for event in one.events]
 
 
-def test_a_walk_goes_on_by_cursor_alone_and_through_empty_pages() -> None:
+def test_a_walk_continues_by_cursor_through_empty_pages() -> None:
     client = Scripted(page([1, 2], "a"), page([], "b"), page([3], None, more=False))
     assert ids(walk(client, [("type", "x"), ("partial", "true")])) == [1, 2, 3]
-    assert client.asked == [
+    assert client.queries == [
         [("type", "x"), ("partial", "true"), ("limit", "1000")],
         [("cursor", "a"), ("partial", "true"), ("limit", "1000")],
         [("cursor", "b"), ("partial", "true"), ("limit", "1000")],
@@ -57,13 +57,13 @@ def test_a_walk_goes_on_by_cursor_alone_and_through_empty_pages() -> None:
     assert SLEPT == []
 
 
-def test_a_walk_asks_for_no_more_than_is_wanted() -> None:
+def test_a_walk_requests_no_more_events_than_needed() -> None:
     client = Scripted(page(range(1000), "a"), page(range(1000, 1200), "b"), page([0] * 3, "c"))
     assert len(ids(walk(client, [], most=1203))) == 1203
-    assert [dict(pairs)["limit"] for pairs in client.asked] == ["1000", "203", "3"]
+    assert [dict(pairs)["limit"] for pairs in client.queries] == ["1000", "203", "3"]
 
 
-def test_what_passes_is_waited_out_but_not_on_the_first_page() -> None:
+def test_temporary_problems_are_retried_after_the_first_page() -> None:
     busy = Problem("rate_limited", "too many", retry_after=7.0)
     client = Scripted(busy)
     with pytest.raises(Problem):
@@ -80,7 +80,7 @@ def test_what_passes_is_waited_out_but_not_on_the_first_page() -> None:
         ids(walk(client, []))
 
 
-def test_a_source_that_has_failed_is_not_waited_for_when_the_others_have_no_more() -> None:
+def test_a_failed_source_is_not_retried_after_the_others_end() -> None:
     def with_failed(*names: str) -> Page:
         return Page([{"id": 1}], True, "a", {}, [{"name": name, "status": "failed"} for name in names])
 
@@ -89,14 +89,14 @@ def test_a_source_that_has_failed_is_not_waited_for_when_the_others_have_no_more
     with pytest.raises(Problem, match="down"):
         ids(walk(client, [("partial", "true")]))
     assert (SLEPT, NOTICES) == ([], [])
-    # One that fails only now may be back in a moment.
+    # A source that has just failed may recover.
     for before in ([], ["b"]):
         client = Scripted(with_failed(*before), down, page([2], None, more=False))
         assert ids(walk(client, [("partial", "true")])) == [1, 2]
         assert SLEPT == [30.0]
 
 
-def test_a_follower_waits_only_when_there_is_nothing_and_never_gives_up() -> None:
+def test_a_follower_polls_at_the_end_and_retries_forever() -> None:
     down = Problem("source_unavailable", "down")
     client = Scripted(
         page([1], "a"), page([2], "b", more=False), page([], "c", more=False), *[down] * 20, page([3], "d", more=False)
@@ -105,12 +105,12 @@ def test_a_follower_waits_only_when_there_is_nothing_and_never_gives_up() -> Non
     assert SLEPT[:2] == [POLL, POLL]
     assert max(SLEPT) <= 60
     assert len(SLEPT) == 22
-    assert len(NOTICES) == 1, "the same complaint is made once"
-    assert [dict(pairs).get("cursor") for pairs in client.asked[:4]] == [None, "a", "b", "c"]
+    assert len(NOTICES) == 1, "the same notice is printed once"
+    assert [dict(pairs).get("cursor") for pairs in client.queries[:4]] == [None, "a", "b", "c"]
 
 
 @pytest.mark.parametrize(
-    ("status", "body", "code", "says"),
+    ("status", "body", "code", "message"),
     [
         (200, "<html>", "not_a_gateway", "is no audit gateway"),
         (200, "[]", "not_a_gateway", "is no audit gateway"),
@@ -127,34 +127,34 @@ def test_a_follower_waits_only_when_there_is_nothing_and_never_gives_up() -> Non
         (500, '{"code":"a_new_code","detail":"Odd.","errors":null,"sources":null}', "a_new_code", "Odd."),
     ],
 )  # fmt: skip
-def test_answers_that_are_no_page(status: int, body: str, code: str, says: str) -> None:
-    answer = httpx.Response(status, text=body, headers={"Retry-After": "9", "Location": "http://elsewhere"})
-    client = Client("http://gateway/under", "key", httpx.MockTransport(lambda request: answer))
+def test_responses_that_are_no_page_are_explained(status: int, body: str, code: str, message: str) -> None:
+    response = httpx.Response(status, text=body, headers={"Retry-After": "9", "Location": "http://elsewhere"})
+    client = Client("http://gateway/under", "key", httpx.MockTransport(lambda request: response))
     with pytest.raises(Problem) as caught:
         client.page([])
     assert caught.value.code == code
-    assert says in sentence(caught.value, partial_helps=True)
+    assert message in sentence(caught.value, partial_helps=True)
     client.close()
 
 
 def test_a_gateway_under_a_path() -> None:
-    asked: list[httpx.Request] = []
+    requests: list[httpx.Request] = []
 
-    def answer(request: httpx.Request) -> httpx.Response:
-        asked.append(request)
+    def respond(request: httpx.Request) -> httpx.Response:
+        requests.append(request)
         return httpx.Response(200, json={"data": []})
 
-    client = Client("http://gateway/under/", "key", httpx.MockTransport(answer))
+    client = Client("http://gateway/under/", "key", httpx.MockTransport(respond))
     assert client.get("/sources") == {"data": []}
-    assert str(asked[0].url) == "http://gateway/under/sources"
-    assert asked[0].headers["authorization"] == "Bearer key"
+    assert str(requests[0].url) == "http://gateway/under/sources"
+    assert requests[0].headers["authorization"] == "Bearer key"
     client.close()
 
 
 @pytest.mark.parametrize(
-    ("url", "says"), [("https://127.0.0.1:9", "Connection refused"), ("http://no.such.host.invalid", "not known")]
+    ("url", "message"), [("https://127.0.0.1:9", "Connection refused"), ("http://no.such.host.invalid", "not known")]
 )
-def test_why_nobody_is_reached(url: str, says: str) -> None:
+def test_an_unreachable_gateway_is_explained(url: str, message: str) -> None:
     client = Client(url, None)
     with pytest.raises(Problem) as caught:
         client.page([])
@@ -162,5 +162,5 @@ def test_why_nobody_is_reached(url: str, says: str) -> None:
     assert caught.value.code == "unreachable"
     found = sentence(caught.value)
     assert found.startswith(f"GATEWAY_URL: {url} cannot be reached (")
-    assert says in found
+    assert message in found
     assert "audit-gateway serve" in found

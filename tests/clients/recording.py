@@ -1,8 +1,8 @@
-"""The answers that the OpenAPI document shows as its examples, asked of the sandbox at one fixed time.
+"""The examples of the OpenAPI document: responses of the sandbox at one fixed time.
 
-    python -m tests.clients.recording       # writes app/api/examples.json anew
+    python -m tests.clients.recording       # writes app/api/examples.json
 
-A test asks again and compares, so that the examples stay true answers.
+A test records them again and compares.
 """
 
 import json
@@ -26,16 +26,16 @@ from tests.api.server import served
 from tests.worlds import SECRET, micros
 
 NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
-#: Its three newest events have, together, every field that there is.
+#: The three newest events of this window have, together, every field.
 WINDOW = {"since": "2026-05-01T00:00:00Z", "until": "2026-05-19T18:20:00Z"}
 KEY = ApiKey("all", hash_of("all"), frozenset(SCOPES))
-#: A cursor is sealed with a random number, and looks another way each time.
+#: A cursor contains a random number and is different each time.
 CURSOR = r"[A-Za-z0-9_-]{40,}"
 
 
 @contextmanager
 def sandbox_gateway() -> Iterator[httpx.Client]:
-    """A client of a gateway over the sandbox that `serve --sandbox` starts, in which it is always NOW."""
+    """Yield a client of a gateway over the sandbox of `serve --sandbox`, whose clock stands at NOW."""
     providers = find_providers([])
     with start_sandbox(clock=lambda: NOW) as running:
         sources = make_sources(providers, running.env, [], CommonSettings(clock=lambda: micros(NOW)))
@@ -46,9 +46,9 @@ def sandbox_gateway() -> Iterator[httpx.Client]:
 
 
 def record() -> dict[str, Any]:
-    """All examples by operation."""
+    """Return the examples by operation."""
     with sandbox_gateway() as client:
-        # Before any other call: what a source learns of its account is no part of the example.
+        # The first call: later, /sources would have observations of the accounts.
         sources = client.get("/sources").json()
         return {
             "list_events": client.get("/events", params={**WINDOW, "limit": 3}).json(),
@@ -57,12 +57,12 @@ def record() -> dict[str, Any]:
         }
 
 
-def settled(recorded: Any, member: str = "") -> Any:
-    """What must be the same each time: of cursors, only their form."""
+def comparable(recorded: Any, member: str = "") -> Any:
+    """Replace cursors, which are different each time."""
     if isinstance(recorded, dict):
-        return {name: settled(value, name) for name, value in recorded.items()}
+        return {name: comparable(value, name) for name, value in recorded.items()}
     if isinstance(recorded, list):
-        return [settled(value) for value in recorded]
+        return [comparable(value) for value in recorded]
     if isinstance(recorded, str):
         return re.sub(rf"^{CURSOR}$", "a cursor", recorded) if member == "next_cursor" else recorded
     return recorded

@@ -1,5 +1,5 @@
-"""A change that breaks generated clients needs an entry under *Breaking* in the changelog. Planted breaks show that the
-check finds them; harmless changes raise no alarm.
+"""A change that breaks generated clients needs an entry under *Breaking* in the changelog. The check finds planted
+breaks and ignores compatible changes.
 """
 
 import copy
@@ -16,12 +16,12 @@ Operation = tuple[str, str]  #: path and method
 
 
 def breaking_changes(before: Path, *after: Path) -> list[list[str]]:
-    """For each document `after`, one line for each break; none where every client of `before` goes on working."""
+    """Return one line for each change by which a document `after` breaks clients of `before`."""
     npm_package("api-smart-diff")
     compared = json.loads(call(node(), str(HERE / "compare.mjs"), str(before), *map(str, after), cwd=HERE))
     old, *new = (json.loads(file.read_text(encoding="utf-8")) for file in (before, *after))
     return [
-        [_line(diff) for diff in diffs if not _is_harmless(diff["action"], diff["path"])] + list(_overlooked(old, one))
+        [_line(diff) for diff in diffs if not _is_harmless(diff["action"], diff["path"])] + list(_unreported(old, one))
         for diffs, one in zip(compared, new, strict=True)
     ]
 
@@ -37,15 +37,15 @@ def _short(value: Any) -> str:
 
 
 def _is_harmless(action: str, path: Sequence[str | int]) -> bool:
-    """What api-smart-diff takes for a break since it cannot know that our schemas are all of answers: there a new field
-    takes nothing away, nor does a promise that a field is always there. One more way to authenticate neither.
+    """Whether api-smart-diff reports a compatible change. It does not know that all schemas are of responses, in which
+    a new field and a newly required one break no client; nor does another way to authenticate.
     """
     if action != "add" or path[0] != "components":
         return False
     return path[-2] in ("properties", "required") or (len(path) == 3 and path[1] == "securitySchemes")
 
 
-def _overlooked(old: Json, new: Json) -> Iterator[str]:
+def _unreported(old: Json, new: Json) -> Iterator[str]:
     if old["servers"] != new["servers"]:
         yield f"servers: {_short(old['servers'])} -> {_short(new['servers'])}"
     for name in old["components"]["securitySchemes"].keys() - new["components"]["securitySchemes"].keys():
@@ -53,7 +53,7 @@ def _overlooked(old: Json, new: Json) -> Iterator[str]:
     after = dict(_operations(new))
     for (path, method), operation in _operations(old):
         if (changed := after.get((path, method))) is None:
-            continue  # which api-smart-diff reports
+            continue  # reported by api-smart-diff
         place = f"{method} {path}"
         if operation["operationId"] != changed["operationId"]:
             yield f"{place}: operationId {operation['operationId']} -> {changed['operationId']}"
@@ -73,13 +73,13 @@ def _operations(document: Json) -> Iterator[tuple[Operation, Json]]:
 
 
 def _security(document: Json, operation: Json) -> list[Json]:
-    """The ways to authenticate; none where nobody has to."""
+    """Return the ways to authenticate; an empty list if no authentication is required."""
     ways: list[Json] = operation.get("security", document["security"])
     return ways
 
 
 def _parameters(operation: Json) -> Iterator[tuple[str, Json]]:
-    """What of each parameter a client has built in: its type, how lists are written, and values to choose from."""
+    """Yield the name and the traits of each parameter that generated clients depend on."""
     for parameter in operation.get("parameters", ()):
         schema = parameter["schema"]
         member = schema.get("items", schema)
@@ -136,13 +136,13 @@ PLANTED: dict[str, Change] = {
     "parameter gone": lambda d: parameters(d).remove(parameter(d, "q")),
     "new parameter required": lambda d: parameters(d).append(new(required=True)),
     "parameter type": lambda d: parameter(d, "limit").update(schema={"type": "string"}),
-    "parameter repeats no more": lambda d: parameter(d, "type").update(schema={"type": "string"}),
-    "list written otherwise": lambda d: parameter(d, "type").update(explode=False),
+    "parameter no longer a list": lambda d: parameter(d, "type").update(schema={"type": "string"}),
+    "list style": lambda d: parameter(d, "type").update(explode=False),
     "parameter is a choice": lambda d: parameter(d, "category")["schema"]["items"].update(enum=["envelope"]),
     "bound tighter": lambda d: parameter(d, "limit")["schema"].update(maximum=100),
     "scheme gone": lambda d: (d.update(security=[{"bearer": []}]), schemes(d).pop("apiKey")),
-    "both keys needed": lambda d: d.update(security=[{"bearer": [], "apiKey": []}]),
-    "open operation needs a key": lambda d: operation(d, "/health/live").pop("security"),
+    "both keys required": lambda d: d.update(security=[{"bearer": [], "apiKey": []}]),
+    "public operation needs a key": lambda d: operation(d, "/health/live").pop("security"),
     "status gone": lambda d: operation(d)["responses"].pop("429"),
 }
 
@@ -168,7 +168,7 @@ HARMLESS: dict[str, Change] = {
 }
 
 
-#: What the changes need of the document: all of it takes a second to compare.
+#: The parts of the document that the changes need: all of it takes a second to compare.
 PATHS = ("/events", "/events/count", "/events/export", "/event-types", "/health/live")
 
 
@@ -181,7 +181,7 @@ def test_no_client_of_the_last_release_breaks_unannounced() -> None:
 
 
 def test_each_planted_break_is_found_and_nothing_else(tmp_path: Path) -> None:
-    document = shortened(json.loads(DOCUMENT.read_text(encoding="utf-8")))
+    document = shorten(json.loads(DOCUMENT.read_text(encoding="utf-8")))
     before = tmp_path / "before.json"
     before.write_text(json.dumps(document), encoding="utf-8")
 
@@ -201,7 +201,7 @@ def test_each_planted_break_is_found_and_nothing_else(tmp_path: Path) -> None:
     assert found["harmless"] == []
 
 
-def shortened(document: Json) -> Json:
+def shorten(document: Json) -> Json:
     document["components"].pop("examples", None)
     document["paths"] = {path: document["paths"][path] for path in PATHS}
     for path, item in document["paths"].items():

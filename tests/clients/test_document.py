@@ -1,4 +1,4 @@
-"""The committed OpenAPI document: what linters say of it, and whether its examples are true."""
+"""The committed OpenAPI document passes the linters, and its examples are current."""
 
 import json
 import subprocess
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.clients.recording import RECORDED, WINDOW, record, sandbox_gateway, settled
+from tests.clients.recording import RECORDED, WINDOW, comparable, record, sandbox_gateway
 from tests.clients.tools import DOCUMENT, HERE, ROOT, environment, npm_tool
 
 
@@ -22,7 +22,7 @@ def spectral(document: Path) -> subprocess.CompletedProcess[str]:
 
 
 def lint(*command: str) -> subprocess.CompletedProcess[str]:
-    # redocly would ask its makers for a newer version of itself, and tell them of its use.
+    # By default, redocly checks for a newer version and sends telemetry.
     env = environment({"REDOCLY_TELEMETRY": "off", "REDOCLY_SUPPRESS_UPDATE_NOTICE": "true"})
     return subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=120, check=False)
 
@@ -37,7 +37,7 @@ def test_the_linter_finds_nothing(linter: Lint) -> None:
 
 
 @pytest.mark.parametrize("linter", [redocly, spectral])
-def test_the_linter_would_find_a_fault(linter: Lint, tmp_path: Path) -> None:
+def test_the_linter_finds_planted_faults(linter: Lint, tmp_path: Path) -> None:
     document = json.loads(DOCUMENT.read_text(encoding="utf-8"))
     document["paths"] = {path: document["paths"][path] for path in ("/events", "/events/{event_id}", "/events/count")}
     document["paths"]["/events"]["get"]["operationId"] = "get_event"
@@ -47,17 +47,17 @@ def test_the_linter_would_find_a_fault(linter: Lint, tmp_path: Path) -> None:
     file.write_text(json.dumps(document), encoding="utf-8")
     done = linter(file)
     assert done.returncode == 1, done.stdout + done.stderr
-    told = (done.stdout + done.stderr).lower()
-    assert "operationid" in told.replace("-", "")
-    assert "example" in told
+    output = (done.stdout + done.stderr).lower()
+    assert "operationid" in output.replace("-", "")
+    assert "example" in output
 
 
-def test_every_example_is_an_answer_that_the_sandbox_gives() -> None:
+def test_every_example_is_a_response_of_the_sandbox() -> None:
     recorded = json.loads(RECORDED.read_text(encoding="utf-8"))
-    assert settled(recorded) == settled(record()), "write them anew: python -m tests.clients.recording"
+    assert comparable(recorded) == comparable(record()), "record them: python -m tests.clients.recording"
 
 
-def test_the_cursor_of_the_example_goes_on_behind_its_page() -> None:
+def test_the_cursor_of_the_example_continues_after_its_page() -> None:
     page = json.loads(RECORDED.read_text(encoding="utf-8"))["list_events"]
     with sandbox_gateway() as client:
         following = client.get("/events", params={"cursor": page["page"]["next_cursor"], "limit": 1000}).json()
@@ -71,7 +71,7 @@ def test_npm_can_install_the_tools_from_any_registry() -> None:
     wanted = json.loads((HERE / "package.json").read_text(encoding="utf-8"))["devDependencies"]
     assert locked.pop("")["devDependencies"] == wanted
     for name, package in locked.items():
-        # An address would be that of the registry of whoever made the file.
+        # A URL would be that of the registry of the file's author.
         assert "resolved" not in package, name
         assert package["integrity"].startswith("sha512-"), name
     for name, version in wanted.items():

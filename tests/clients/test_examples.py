@@ -1,4 +1,4 @@
-"""The programs of `examples/` as a user runs them: on generated clients, type-checked strictly, and on curl."""
+"""The programs of `examples/`, with generated clients, strictly type-checked, and with curl."""
 
 import json
 import os
@@ -32,15 +32,15 @@ EXAMPLES = ROOT / "examples"
 
 @dataclass(frozen=True)
 class Program:
-    """`events` of one language; `texts` is the generated file with the texts of the parameters."""
+    """The program `events` in one language; `texts` is the generated file with the descriptions of the parameters."""
 
     command: list[str]
     texts: str = ""
     flags: bool = True
 
     def arguments(self, since: str, until: str, *types: str) -> list[str]:
-        given = [("since", since), ("until", until), *(("type", one) for one in types)]
-        return [word for name, value in given for word in ([f"--{name}", value] if self.flags else [f"{name}={value}"])]
+        pairs = [("since", since), ("until", until), *(("type", one) for one in types)]
+        return [word for name, value in pairs for word in ([f"--{name}", value] if self.flags else [f"{name}={value}"])]
 
     def run(self, url: str, key: str, *arguments: str) -> subprocess.CompletedProcess[str]:
         env = environment({"GATEWAY_URL": url, "GATEWAY_KEY": key})
@@ -53,7 +53,7 @@ def python(folder: Path) -> Program:
     command = [python_tool("openapi-python-client"), "generate", "--path", str(DOCUMENT), "--meta", "none"]
     call(*command, "--output-path", output, cwd=folder)
     shutil.copy(EXAMPLES / "python" / "events.py", folder)
-    # Strict in the program; of the generated code only the signatures count.
+    # The program is checked strictly, the generated code only for its signatures.
     strictly = ["--strict", "--follow-imports=silent", "--cache-dir", str(folder / "cache")]
     command = [sys.executable, "-m", "mypy", *strictly, "--python-executable", str(PYTHON), "events.py"]
     call(*command, cwd=folder, env={"MYPYPATH": str(folder)})
@@ -92,28 +92,28 @@ def test_a_program_prints_every_event_once(program: Program, gateway: Gateway) -
     done = program.run(
         gateway.url, gateway.key, *program.arguments(gateway.since, gateway.until, "recipient.*", "envelope.created")
     )
-    assert [json.loads(line)["id"] for line in done.stdout.splitlines()] == gateway.some[::-1]
+    assert [json.loads(line)["id"] for line in done.stdout.splitlines()] == gateway.filtered_ids[::-1]
 
 
-def test_a_program_names_what_is_wrong(program: Program, gateway: Gateway) -> None:
-    nobody = program.run(gateway.url, "nobody")
-    assert (nobody.returncode, nobody.stdout) == (1, "")
-    assert nobody.stderr.startswith("401 unauthenticated: ")
+def test_a_program_prints_the_problem(program: Program, gateway: Gateway) -> None:
+    unknown_key = program.run(gateway.url, "nobody")
+    assert (unknown_key.returncode, unknown_key.stdout) == (1, "")
+    assert unknown_key.stderr.startswith("401 unauthenticated: ")
     window = program.run(gateway.url, gateway.key, *program.arguments(gateway.until, gateway.since))
     assert (window.returncode, window.stdout) == (1, "")
     assert window.stderr.startswith("422 invalid_window: ")
 
 
 def test_texts_of_parameters_survive_generation(program: Program) -> None:
-    """openapi-typescript copies a parameter's text, openapi-python-client only that of its schema."""
+    """openapi-typescript copies the description of a parameter, openapi-python-client only that of its schema."""
     parameters = json.loads(DOCUMENT.read_text(encoding="utf-8"))["paths"]["/events"]["get"]["parameters"]
     assert all(parameter["description"] for parameter in parameters)
-    wanted = {parameter["schema"].get("description") for parameter in parameters} - {None}
+    expected = {parameter["schema"].get("description") for parameter in parameters} - {None}
     if program.texts.startswith("/**"):
-        wanted |= {parameter["description"] for parameter in parameters}
+        expected |= {parameter["description"] for parameter in parameters}
     if program.texts:
         found = " ".join(program.texts.split())
-        assert not [text for text in wanted if " ".join(text.split()) not in found]
+        assert not [text for text in expected if " ".join(text.split()) not in found]
 
 
 def test_openapi_generator_keeps_texts_and_reads_a_later_gateway(gateway: Gateway, tmp_path: Path) -> None:
@@ -129,17 +129,17 @@ def test_openapi_generator_keeps_texts_and_reads_a_later_gateway(gateway: Gatewa
     assert all(" ".join(parameter["description"].split()) in docstrings for parameter in parameters)
 
 
-def follow(trail: Path, env: dict[str, str], *given: str) -> int:
+def follow(trail: Path, env: dict[str, str], *arguments: str) -> int:
     shell(trail)
-    command = [str(EXAMPLES / "shell" / "follow.sh"), str(trail), *given]
+    command = [str(EXAMPLES / "shell" / "follow.sh"), str(trail), *arguments]
     return subprocess.run(command, env=environment(env), capture_output=True, timeout=120, check=False).returncode
 
 
-def test_a_trail_misses_nothing(gateway: Gateway, tmp_path: Path) -> None:
+def test_a_trail_has_every_event_after_faults(gateway: Gateway, tmp_path: Path) -> None:
     trail = tmp_path / "trail.ndjson"
     with faulty(gateway, None, "reset", None, gateway.restart, "503", None, "cut") as proxy:
         assert follow(trail, gateway.env(proxy.url), f"since={gateway.since}") == 1, "the connection was reset"
-        # As after a run that was killed within its first page: half a line, and no cursor yet.
+        # As after a kill during the first page: half a line and no cursor.
         os.truncate(trail, trail.stat().st_size - 10)
         trail.with_name("trail.ndjson.cursor").unlink()
         assert follow(trail, gateway.env(proxy.url), f"since={gateway.since}") == 1, "a response was cut"
@@ -147,11 +147,11 @@ def test_a_trail_misses_nothing(gateway: Gateway, tmp_path: Path) -> None:
     lines = trail.read_text(encoding="utf-8").splitlines()
     ids = [json.loads(line)["id"] for number, line in enumerate(lines) if number != 199]
     assert list(dict.fromkeys(ids))[: len(gateway.ids)] == gateway.ids[::-1]
-    assert len(ids) == len(set(ids)) + 199, "only the page without a cursor is there twice"
+    assert len(ids) == len(set(ids)) + 199, "only the page without a saved cursor is repeated"
 
 
 def commands() -> list[tuple[str, str]]:
-    """(command, output) pairs of the console blocks of the README."""
+    """Return (command, output) of the console blocks of the README."""
     blocks = re.findall(r"^```console\n(.*?)^```$", (EXAMPLES / "README.md").read_text(), re.MULTILINE | re.DOTALL)
     pairs = [one.partition("\n") for block in blocks for one in block.split("$ ")[1:]]
     return [(command, output) for command, _, output in pairs]
@@ -166,7 +166,7 @@ def test_a_command_of_the_readme(command: str, output: str, gateway: Gateway, tm
         stderr=subprocess.STDOUT, text=True, timeout=60, check=False,
     )  # fmt: skip
 
-    def words(text: str) -> list[str]:  # not the counts, which depend on the time
+    def words(text: str) -> list[str]:  # without the counts, which depend on the time
         return sorted(re.sub(r"^ *\d+\b(?! [a-z]+_)", "a number", line) for line in text.splitlines())
 
     assert words(done.stdout) == words(output)

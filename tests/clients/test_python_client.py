@@ -19,7 +19,7 @@ def test_every_event_once_through_faults_and_a_restart(gateway: Gateway) -> None
     faults = (None, "reset", "503", None, "cut", gateway.restart, "429", "504")
     with faulty(gateway, *faults) as proxy, Client(proxy.url, gateway.key) as client:
         assert [event.id for event in client.events(limit=90, **gateway.window)] == gateway.ids
-        assert [event.id for event in client.events(**FILTERS, **gateway.window)] == gateway.some
+        assert [event.id for event in client.events(**FILTERS, **gateway.window)] == gateway.filtered_ids
         assert client.count(exact=True, **gateway.window).value == len(gateway.ids)
         one = client.event(gateway.ids[7], raw=True)
         assert (one.id, bool(one.raw)) == (gateway.ids[7], True)
@@ -30,7 +30,7 @@ def test_the_asynchronous_client_does_the_same(gateway: Gateway) -> None:
     async def read(url: str) -> None:
         async with AsyncClient(url, gateway.key) as client:
             assert [event.id async for event in client.events(limit=90, **gateway.window)] == gateway.ids
-            assert [event.id async for event in client.events(**FILTERS, **gateway.window)] == gateway.some
+            assert [event.id async for event in client.events(**FILTERS, **gateway.window)] == gateway.filtered_ids
             assert (await client.count(exact=True, **gateway.window)).value == len(gateway.ids)
             assert (await client.event(gateway.ids[7])).id == gateway.ids[7]
             walk = client.events(follow=True, poll=0, since=gateway.since, limit=100)
@@ -42,7 +42,7 @@ def test_the_asynchronous_client_does_the_same(gateway: Gateway) -> None:
         asyncio.run(read(proxy.url))
 
 
-def test_a_walk_resumes_behind_the_last_whole_page(gateway: Gateway) -> None:
+def test_a_walk_resumes_after_the_last_complete_page(gateway: Gateway) -> None:
     with Client(gateway.url, gateway.key) as client:
         walk = client.events(limit=50, **gateway.window)
         assert walk.cursor is None
@@ -52,10 +52,10 @@ def test_a_walk_resumes_behind_the_last_whole_page(gateway: Gateway) -> None:
         pages = list(client.pages(limit=200, **gateway.window))
         assert [event.id for page in pages for event in page.data] == gateway.ids
         assert len([*walk]) == len(gateway.ids) - 120
-        assert walk.cursor is None, "nothing is left to resume"
+        assert walk.cursor is None, "the walk has ended"
 
 
-def test_a_follower_asks_on_after_the_newest_event(gateway: Gateway) -> None:
+def test_a_follower_continues_after_the_newest_event(gateway: Gateway) -> None:
     with Client(gateway.url, gateway.key) as client:
         pages = client.pages(follow=True, poll=0.01, since=gateway.since, limit=1000)
         ids: list[str] = []
@@ -68,7 +68,7 @@ def test_a_follower_asks_on_after_the_newest_event(gateway: Gateway) -> None:
     assert len(ids) == len(set(ids))
 
 
-def test_what_is_final_raises_at_once(gateway: Gateway) -> None:
+def test_final_errors_are_raised_at_once(gateway: Gateway) -> None:
     with Client(gateway.url, "nobody") as client, pytest.raises(GatewayError, match=r"^401 unauthenticated") as caught:
         client.count()
     assert "nobody" not in f"{caught.value!r}"
@@ -88,7 +88,7 @@ def test_what_is_final_raises_at_once(gateway: Gateway) -> None:
     assert caught.value.status is None
 
 
-def test_words_and_members_of_a_later_gateway_are_kept(gateway: Gateway) -> None:
+def test_unknown_values_and_members_are_kept(gateway: Gateway) -> None:
     with later_gateway(gateway) as server, Client(server.url) as client:
         (event,) = client.events()
     assert (event.type, event.actor.kind, event.outcome) == ("vault.sealed", "robot", "pending")

@@ -1,5 +1,5 @@
-"""The tools of `make clients`: npm's in `node_modules`, Python's in `.venv-clients`. Where one is missing, the test
-that needs it is skipped and says why.
+"""The tools of `make clients`: npm's in `node_modules`, Python's in `.venv-clients`. A test whose tool is missing is
+skipped.
 """
 
 import os
@@ -18,7 +18,7 @@ RELEASED = ROOT / "openapi" / "released.json"  #: the document of the last relea
 NODE_MODULES = HERE / "node_modules"
 PYTHON = ROOT / ".venv-clients" / "bin" / "python"
 
-_MISSING = "is not here; `make clients` installs what can be installed"
+_MISSING = "is not installed; run `make clients`"
 
 
 def node() -> str:
@@ -53,20 +53,20 @@ def python_tool(name: str) -> str:
 
 
 def generator() -> str:
-    """openapi-generator, which brings everything but Java."""
+    """openapi-generator, which needs Java."""
     if shutil.which("java") is None:
-        pytest.skip("java is not here, which openapi-generator needs")
+        pytest.skip("java is not installed, which openapi-generator needs")
     return python_tool("openapi-generator-cli")
 
 
 def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
-    """For running a tool: openapi-python-client needs `ruff` on the path, and no proxy is asked for what is here."""
+    """Return the environment of a tool: openapi-python-client needs `ruff` on the path; loopback needs no proxy."""
     path = os.pathsep.join([str(PYTHON.parent), str(Path(sys.executable).parent), os.environ["PATH"]])
     return {**os.environ, "PATH": path, "NO_COLOR": "1", "NO_PROXY": "127.0.0.1", **(extra or {})}
 
 
 def call(*command: str, cwd: Path, env: Mapping[str, str] | None = None) -> str:
-    """What a command prints. One that fails fails the test, with all that it had to say."""
+    """Run a command and return its output. A failure fails the test, with the output and the errors."""
     done = subprocess.run(
         command, cwd=cwd, env=environment(env), capture_output=True, text=True, timeout=240, check=False
     )

@@ -1,4 +1,4 @@
-"""Servers for the tests of clients: a gateway over the emulators, a proxy with faults, a gateway of a later version."""
+"""A gateway over the emulators, a proxy with faults, and a gateway of a later version."""
 
 import json
 import signal
@@ -19,7 +19,7 @@ from tests.process import Running, run, serving
 
 SCOPES = ("events:read", "pii:read", "raw:read")
 #: Types of the filtered walks: a prefix and an exact one.
-SOME = ("recipient.", "envelope.created")
+FILTERED = ("recipient.", "envelope.created")
 
 Fault = str | Callable[[], object]  #: an HTTP status, "reset", "cut", or an action before the call is passed on
 
@@ -33,8 +33,8 @@ class Gateway:
     key: str
     url: str = ""
     since: str = ""
-    until: str = ""  #: in the past: the window grows no more
-    events: list[dict[str, Any]] = field(default_factory=list)  #: of the window, newest first, as an export has them
+    until: str = ""  #: in the past, so that the window does not grow
+    events: list[dict[str, Any]] = field(default_factory=list)  #: of the window, newest first, from an export
     _stack: ExitStack = field(default_factory=ExitStack)
     _running: Running | None = None
 
@@ -66,9 +66,9 @@ class Gateway:
         return [event["id"] for event in self.events]
 
     @property
-    def some(self) -> list[str]:
+    def filtered_ids(self) -> list[str]:
         """The ids that the filtered walks select, oldest first."""
-        return [event["id"] for event in reversed(self.events) if event["type"].startswith(SOME)]
+        return [event["id"] for event in reversed(self.events) if event["type"].startswith(FILTERED)]
 
 
 @contextmanager
@@ -98,11 +98,11 @@ class Server:
 
 @contextmanager
 def faulty(gateway: Gateway, *faults: Fault | None) -> Iterator[Server]:
-    """A proxy that meets its first calls with these faults, one each; None passes the call on."""
-    left = deque(faults)
+    """A proxy that answers each of its first calls with one of these faults; None forwards the call."""
+    remaining = deque(faults)
 
-    def answer(request: BaseHTTPRequestHandler, _: bytes) -> None:
-        fault = left.popleft() if left else None
+    def respond(request: BaseHTTPRequestHandler, _: bytes) -> None:
+        fault = remaining.popleft() if remaining else None
         if fault == "reset":
             request.connection.close()
         elif isinstance(fault, str) and fault.isdecimal():
@@ -113,19 +113,19 @@ def faulty(gateway: Gateway, *faults: Fault | None) -> Iterator[Server]:
             if callable(fault):
                 fault()
             headers = {"Authorization": request.headers.get("Authorization", "")}
-            found = httpx.get(f"{gateway.url}{request.path}", headers=headers, timeout=60)
-            body = found.content[: len(found.content) // 2] if fault == "cut" else found.content
-            send(request, body, found.status_code, len(found.content), retry_after="0")
+            response = httpx.get(f"{gateway.url}{request.path}", headers=headers, timeout=60)
+            body = response.content[: len(response.content) // 2] if fault == "cut" else response.content
+            send(request, body, response.status_code, len(response.content), retry_after="0")
         request.close_connection = True
 
-    with answering(answer) as address:
+    with answering(respond) as address:
         yield Server(f"http://{address}")
-    assert not left, f"faults never met: {left}"
+    assert not remaining, f"unused faults: {remaining}"
 
 
 @contextmanager
 def later_gateway(gateway: Gateway) -> Iterator[Server]:
-    """A gateway whose one event has words, members and a status that no document contains today."""
+    """A gateway whose event has values and members that the current document does not contain."""
     event = next(event for event in gateway.events if event["delivery"])
     event = json.loads(json.dumps(event)) | {
         "type": "vault.sealed", "category": "vault", "outcome": "pending", "new": 1,

@@ -1,4 +1,4 @@
-"""Signed exports: an independent JOSE library accepts them, and every change to a file is refused."""
+"""Signed exports: an independent JOSE library verifies them, and every change to a file is refused."""
 
 import hashlib
 import json
@@ -16,8 +16,9 @@ from jwcrypto import jwk, jws
 from app.api.routes.export import _read, _write
 from app.api.schemas import PublicKeys
 from app.evidence import Refusal, SigningKey, create_key_file, verify, verify_detached
-from tests.api.conftest import make_app, opened
-from tests.api.memory import MemorySource, history
+from tests.api.conftest import bearer, make_app, opened
+from tests.api.gateways import last_line
+from tests.api.memory import memory_source
 from tests.cli.served import call
 from tests.process import serving
 
@@ -35,23 +36,23 @@ def key_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def gateway(key_file: Path | None) -> FastAPI:
     settings = {} if key_file is None else {"signing_key_file": key_file}
-    return make_app([MemorySource("north", history("north", EVENTS))], **settings)
+    return make_app([memory_source(EVENTS)], **settings)
 
 
 async def exported(key_file: Path, **parameters: Any) -> tuple[bytes, dict[str, Any]]:
-    """An export of as many segments as `limit` makes of it, as one file; and the key set."""
+    """Return an export as one file, of as many segments as `limit` makes, and the key set."""
     app = gateway(key_file)
-    file, asked = b"", {**WINDOW, **parameters}
+    file, query = b"", {**WINDOW, **parameters}
     async with opened(app) as http:
         keys = (await http.get("/.well-known/jwks.json")).json()
         while True:
-            answer = await http.get("/events/export", params=asked)
-            assert answer.status_code == 200, answer.text
-            file += answer.content
-            end = json.loads(answer.content.splitlines()[-1])
+            response = await http.get("/events/export", params=query)
+            assert response.status_code == 200, response.text
+            file += response.content
+            end = last_line(response)
             if end["cursor"] is None:
                 return file, keys
-            asked = {"cursor": end["cursor"], **parameters}
+            query = {"cursor": end["cursor"], **parameters}
 
 
 async def test_an_independent_library_verifies_the_manifest(key_file: Path) -> None:
@@ -74,7 +75,7 @@ async def test_an_independent_library_verifies_the_manifest(key_file: Path) -> N
 
 
 @pytest.mark.parametrize("limit", [None, 1000, 100, 115, 23])
-async def test_a_file_of_any_number_of_segments_is_whole(key_file: Path, limit: int | None) -> None:
+async def test_a_file_of_any_number_of_segments_verifies(key_file: Path, limit: int | None) -> None:
     file, keys = await exported(key_file, **({} if limit is None else {"limit": limit}))
     verdict = verify(file.splitlines(keepends=True), keys)
     assert verdict.count == EVENTS
@@ -89,7 +90,7 @@ async def test_every_change_is_refused(key_file: Path, tmp_path: Path) -> None:
     bit = bytearray(lines[7])
     bit[40] ^= 1
     foreign = create_key_file(tmp_path / "foreign.pem")
-    alien = _with_manifest(lines[ends[2]], foreign, keys)
+    foreign_end = _with_manifest(lines[ends[2]], foreign, keys)
     other, _ = await exported(key_file, type="envelope.completed")
     changed: dict[str, tuple[list[bytes], str]] = {
         "a flipped bit": ([*lines[:7], bytes(bit), *lines[8:]], "SHA-256 differs"),
@@ -103,21 +104,21 @@ async def test_every_change_is_refused(key_file: Path, tmp_path: Path) -> None:
         "a stale manifest after a resume": ([*lines[:101], *lines[101:150]], "no manifest behind them"),
         "lines added behind the end": ([*lines, lines[3]], "no manifest behind them"),
         "a manifest taken away": ([*lines[:100], *lines[101:]], "counts 100 events, the file has 200"),
-        "a foreign key": ([*lines[:232], alien], "not among the trusted keys"),
+        "a foreign key": ([*lines[:232], foreign_end], "not among the trusted keys"),
         "the same export twice": ([*lines, *lines], "follows a complete one"),
         "another export behind it": ([*lines, *other.splitlines(keepends=True)], "follows a complete one"),
         "nothing": ([], "empty"),
     }
-    for name, (altered, why) in changed.items():
-        assert why in refusal(altered, keys), name
+    for name, (changed_lines, why) in changed.items():
+        assert why in refusal(changed_lines, keys), name
     for number in ends:
-        for place in range(0, lines[number].index(b'"manifest"'), 3):
+        for position in range(0, lines[number].index(b'"manifest"'), 3):
             flipped = bytearray(lines[number])
-            flipped[place] ^= 1
-            assert refusal([*lines[:number], bytes(flipped), *lines[number + 1 :]], keys), (number, place)
+            flipped[position] ^= 1
+            assert refusal([*lines[:number], bytes(flipped), *lines[number + 1 :]], keys), (number, position)
     for added in (b'"notes":{"north":"x"},', b'"reason":"limit",'):
-        for place in (b'"manifest"', b'"complete"'):
-            end = lines[ends[2]].replace(place, added + place)
+        for position in (b'"manifest"', b'"complete"'):
+            end = lines[ends[2]].replace(position, added + position)
             assert "the last line was changed" in refusal([*lines[:232], end], keys)
     assert verify(lines, keys).count == EVENTS
 
@@ -141,14 +142,14 @@ def test_each_worker_has_the_manifest_of_an_export(key_file: Path, tmp_path: Pat
     arguments = ["--sandbox", "--sandbox-events", "60", "--workers", "2"]
     get = partial(httpx.get, headers={"Authorization": "Bearer sandbox"}, timeout=60)
     with serving(*arguments, cwd=tmp_path, env=env) as running:
-        answer = get(f"{running.url}/events/export", params={"format": "csv"})
-        url = running.url + answer.headers["export-manifest"]
-        # A connection of its own each time, so that both workers are asked.
+        response = get(f"{running.url}/events/export", params={"format": "csv"})
+        url = running.url + response.headers["export-manifest"]
+        # A new connection each time, so that both workers are called.
         manifests = {get(url).text for _ in range(20)}
         escaped = get(f"{running.url}/events/export/manifests/..%2Fmanifests")
         keys = get(f"{running.url}/.well-known/jwks.json").json()
     (manifest,) = manifests
-    assert verify_detached([answer.content], manifest, keys).count > 0
+    assert verify_detached([response.content], manifest, keys).count > 0
     assert escaped.status_code == 404
 
 
@@ -164,46 +165,46 @@ def test_old_manifests_of_workers_are_removed(tmp_path: Path, monkeypatch: pytes
 
 
 @pytest.mark.parametrize("form", ["csv", "ocsf", "cloudevents", "ecs"])
-async def test_other_formats_have_a_manifest_beside_them(key_file: Path, tmp_path: Path, form: str) -> None:
+async def test_other_formats_have_a_detached_manifest(key_file: Path, tmp_path: Path, form: str) -> None:
     app = gateway(key_file)
     async with opened(app) as http:
         keys = (await http.get("/.well-known/jwks.json")).json()
-        answer = await http.get("/events/export", params={**WINDOW, "format": form})
+        response = await http.get("/events/export", params={**WINDOW, "format": form})
         other = await http.get("/events/export", params={**WINDOW, "format": form, "order": "asc"})
-        manifest = await http.get(answer.headers["export-manifest"])
+        manifest = await http.get(response.headers["export-manifest"])
         assert (manifest.status_code, manifest.headers["content-type"]) == (200, "application/jose")
-        foreign = await http.get(answer.headers["export-manifest"], headers={"Authorization": "Bearer plain"})
+        foreign = await http.get(response.headers["export-manifest"], headers=bearer("plain"))
         assert foreign.status_code == (await http.get("/events/export/manifests/none")).status_code == 404
         assert "export-manifest" not in (await http.get("/events/export", params=WINDOW)).headers
-        part = await http.get("/events/export", params={**WINDOW, "format": form, "limit": 3})
-        of_part = await http.get(part.headers["export-manifest"])
+        limited = await http.get("/events/export", params={**WINDOW, "format": form, "limit": 3})
+        of_limited = await http.get(limited.headers["export-manifest"])
         cursor = (await http.get("/events", params={**WINDOW, "limit": 3})).json()["page"]["next_cursor"]
-        rest = await http.get("/events/export", params={"cursor": cursor, "format": form})
-        of_rest = await http.get(rest.headers["export-manifest"])
+        resumed = await http.get("/events/export", params={"cursor": cursor, "format": form})
+        of_resumed = await http.get(resumed.headers["export-manifest"])
     with pytest.raises(Refusal, match="began earlier"):
-        verify_detached([rest.content], of_rest.text, keys)
+        verify_detached([resumed.content], of_resumed.text, keys)
     with pytest.raises(Refusal, match="ended at its limit"):
-        verify_detached([part.content], of_part.text, keys)
-    verdict = verify_detached([answer.content[:70], answer.content[70:]], manifest.text, keys)
+        verify_detached([limited.content], of_limited.text, keys)
+    verdict = verify_detached([response.content[:70], response.content[70:]], manifest.text, keys)
     assert (verdict.count, verdict.manifests[0].format) == (EVENTS, form)
-    bit = bytearray(answer.content)
+    bit = bytearray(response.content)
     bit[900] ^= 1
-    for altered in (bytes(bit), answer.content[:-1], other.content, b""):
+    for changed_lines in (bytes(bit), response.content[:-1], other.content, b""):
         with pytest.raises(Refusal, match="SHA-256 differs"):
-            verify_detached([altered], manifest.text, keys)
+            verify_detached([changed_lines], manifest.text, keys)
     with pytest.raises(Refusal, match="it is no JWS"):
-        verify_detached([answer.content], foreign.text, keys)
+        verify_detached([response.content], foreign.text, keys)
     with pytest.raises(Refusal, match="not among the trusted keys"):
-        verify_detached([answer.content], manifest.text, create_key_file(tmp_path / "foreign.pem").jwks())
+        verify_detached([response.content], manifest.text, create_key_file(tmp_path / "foreign.pem").jwks())
     (tmp_path / "keys.json").write_text(json.dumps(keys))
-    (tmp_path / "file").write_bytes(answer.content)
+    (tmp_path / "file").write_bytes(response.content)
     (tmp_path / "file.jws").write_text(manifest.text + "\n")
     good = call("verify", "file", "--jwks", "keys.json", "--manifest", "file.jws", env={}, cwd=tmp_path)
     assert "whole and unchanged: 230 events" in good.stdout
 
 
 async def test_verify_prints_what_is_missing_in_any_segment(key_file: Path, tmp_path: Path) -> None:
-    source = MemorySource("north", history("north", EVENTS))
+    source = memory_source(EVENTS)
     source.bad_records, source.reason = 2, "times run back"
     async with opened(make_app([source], signing_key_file=key_file)) as http:
         (tmp_path / "keys.json").write_text((await http.get("/.well-known/jwks.json")).text)
@@ -218,13 +219,13 @@ async def test_verify_prints_what_is_missing_in_any_segment(key_file: Path, tmp_
 
 
 async def test_a_joined_export_is_not_complete_if_one_segment_was_unproven(key_file: Path, tmp_path: Path) -> None:
-    source = MemorySource("north", history("north", EVENTS))
+    source = memory_source(EVENTS)
     async with opened(make_app([source], signing_key_file=key_file)) as http:
         keys = (await http.get("/.well-known/jwks.json")).json()
         file, cursor, manifests = b"", None, []
         for source.unproven in (False, True, False):
-            asked = WINDOW if cursor is None else {"cursor": cursor}
-            file += (segment := (await http.get("/events/export", params={**asked, "limit": 100})).content)
+            query = WINDOW if cursor is None else {"cursor": cursor}
+            file += (segment := (await http.get("/events/export", params={**query, "limit": 100})).content)
             cursor = json.loads(segment.splitlines()[-1])["cursor"]
         manifests = verify(file.splitlines(keepends=True), keys).manifests
     assert (cursor, len(manifests), manifests[-1].complete) == (None, 3, False)
@@ -244,15 +245,15 @@ async def test_without_a_key_nothing_is_signed() -> None:
     app = gateway(None)
     async with opened(app) as http:
         assert (await http.get("/.well-known/jwks.json")).json() == {"keys": []}
-        answer = await http.get("/events/export", params=WINDOW)
-    assert "manifest" not in json.loads(answer.content.splitlines()[-1])
-    assert "not signed" in refusal(answer.content.splitlines(keepends=True), {"keys": []})
+        response = await http.get("/events/export", params=WINDOW)
+    assert "manifest" not in last_line(response)
+    assert "not signed" in refusal(response.content.splitlines(keepends=True), {"keys": []})
 
 
 def test_a_key_is_created_once_and_wrong_ones_are_named(tmp_path: Path) -> None:
-    made = call("keys", "signing", "--file", "a.pem", env={}, cwd=tmp_path)
-    assert made.returncode == 0
-    assert json.loads(made.stdout)["keys"][0]["crv"] == "Ed25519"
+    created = call("keys", "signing", "--file", "a.pem", env={}, cwd=tmp_path)
+    assert created.returncode == 0
+    assert json.loads(created.stdout)["keys"][0]["crv"] == "Ed25519"
     again = call("keys", "signing", "--file", "a.pem", env={}, cwd=tmp_path)
     assert again.returncode == 2
     (tmp_path / "no.pem").write_text("nonsense")

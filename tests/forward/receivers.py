@@ -1,5 +1,5 @@
-"""Receivers to forward to: a webhook that the `standardwebhooks` library verifies, a Splunk collector that is as strict
-as its manual, and a real rsyslog. Each keeps what it accepted, and can be made to fail."""
+"""Receivers: a webhook verified by the `standardwebhooks` library, a Splunk collector as strict as its manual, and a
+real rsyslog. Each records the accepted batches, and can be made to fail."""
 
 import json
 import random
@@ -31,8 +31,8 @@ TOKEN = "0c0ffee0-1111-2222-3333-444455556666"
 
 @dataclass
 class Accepted:
-    """What a receiver took, batch by batch. `faults`: what happens to the next requests instead: a status, `cut` (no
-    answer, nothing accepted) or `lost` (accepted, and the answer lost)."""
+    """The accepted batches of a receiver. `faults` of its next requests: a status, `cut` (nothing is accepted and the
+    connection closed) or `lost` (accepted, and the response lost)."""
 
     batches: list[list[dict[str, Any]]] = field(default_factory=list)
     requests: list[dict[str, Any]] = field(default_factory=list)
@@ -65,20 +65,20 @@ class _Handler(BaseHTTPRequestHandler):
             if len(body) > self.accepted.largest:
                 fault = 413
             if isinstance(fault, int):
-                self._answer(fault, {"text": "no", "code": 9})
+                self._respond(fault, {"text": "no", "code": 9})
                 return
             if fault != "cut":
-                status, answer = self.take(body)
+                status, content = self.take(body)
             if fault is not None:
                 self.close_connection = True
                 return
-            self._answer(status, answer)
+            self._respond(status, content)
 
     def take(self, body: bytes) -> tuple[int, Any]:
         raise NotImplementedError
 
-    def _answer(self, status: int, answer: Any) -> None:
-        content = json.dumps(answer).encode()
+    def _respond(self, status: int, value: Any) -> None:
+        content = json.dumps(value).encode()
         self.send_response(status)
         self.send_header("Content-Length", str(len(content)))
         for name, value in self.accepted.headers.items():
@@ -101,9 +101,9 @@ class WebhookHandler(_Handler):
 
 
 class SplunkHandler(_Handler):
-    """Answers as "Troubleshoot HTTP Event Collector" and "About HTTP Event Collector Indexer Acknowledgment" describe.
+    """Follows "Troubleshoot HTTP Event Collector" and "About HTTP Event Collector Indexer Acknowledgment".
 
-    A batch counts as accepted once its acknowledgement was given; `acknowledges`: after how many questions."""
+    A batch is accepted once it is acknowledged, after `acknowledges` requests for it."""
 
     acknowledges: ClassVar[int | None]
     waiting: ClassVar[dict[str, dict[int, list[Any]]]]
@@ -166,11 +166,11 @@ class SplunkHandler(_Handler):
 def receiving(
     kind: type[_Handler], *, acknowledges: int | None = None, tls: ssl.SSLContext | None = None
 ) -> Iterator[tuple[str, Accepted]]:
-    """Serve on a free port: `HOST:PORT` and what is accepted there."""
+    """Serve on a free port; yield `HOST:PORT` and the accepted batches."""
     accepted = Accepted()
     members = {"accepted": accepted, "acknowledges": acknowledges, "waiting": {}}
     server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (kind,), members))
-    server.handle_error = lambda *_: None  # type: ignore[method-assign]  # a refused batch is retried, and then seen
+    server.handle_error = lambda *_: None  # type: ignore[method-assign]  # a refused batch is retried
     if tls is not None:
         server.socket = tls.wrap_socket(server.socket, server_side=True)
     with listening(server) as address:
@@ -178,7 +178,7 @@ def receiving(
 
 
 def certificate(folder: Path) -> tuple[Path, Path]:
-    """A certificate for 127.0.0.1 with its authority's behind it, and its key; PEM files."""
+    """Write PEM files of a certificate for 127.0.0.1 with its authority's, and of its key."""
     authority = trustme.CA()
     made = authority.issue_cert("127.0.0.1")
     pem, key = folder / "receiver.pem", folder / "receiver.key"
@@ -201,7 +201,7 @@ _TLS = 'streamDriver.name="{driver}" streamDriver.mode="1" streamDriver.authMode
 
 
 def lacks_rsyslog(driver: str | None) -> str | None:
-    """The packages to install for rsyslogd with a driver of TLS; None if they are here."""
+    """Return the package that rsyslogd needs for this TLS driver; None if it is installed."""
     if shutil.which("rsyslogd") is None:
         return "rsyslog"
     if driver is None or any(Path("/usr").glob(f"lib*/**/rsyslog/lmnsd_{driver}.so")):
@@ -211,7 +211,7 @@ def lacks_rsyslog(driver: str | None) -> str | None:
 
 @dataclass
 class Rsyslog:
-    """rsyslogd in a folder of its own; `restart` stops it in order, and starts it on the same port."""
+    """rsyslogd in its own folder. It can be stopped, and started again on the same port."""
 
     folder: Path
     driver: str | None = None  #: of TLS: ossl or gtls
@@ -223,7 +223,7 @@ class Rsyslog:
         if not pem.exists():
             certificate(self.folder)
         while not self.port:
-            # Not one that the system may give to a client while rsyslogd is stopped.
+            # Outside of the range that the system assigns to clients, as rsyslogd is stopped at times.
             with suppress(OSError), socket.create_server(("127.0.0.1", random.randrange(20_000, 32_000))) as free:
                 self.port = free.getsockname()[1]
         settings = {"folder": self.folder, "pem": pem, "key": key, "port": self.port, "tls": ""}
@@ -251,7 +251,7 @@ class Rsyslog:
 
     @property
     def lines(self) -> list[list[str]]:
-        """Facility and severity, version, time, app-name, procid, msgid, structured data, message."""
+        """Return the fields of each line, from facility and severity to the message."""
         log = self.folder / "log"
         return [line.split(" ", 7) for line in log.read_text().splitlines()] if log.exists() else []
 

@@ -1,4 +1,4 @@
-"""`deploy/forward/` is right by its schemas, and `docs/guides/forward.md` runs as it stands but for the ports."""
+"""`deploy/forward/` is valid, and `docs/guides/forward.md` can be followed."""
 
 import re
 import signal
@@ -27,20 +27,20 @@ def manifests() -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("kind", ["compose", "kubernetes"])
-def test_the_command_is_one(kind: str) -> None:
+def test_the_deployed_command_is_valid(kind: str) -> None:
     service = yaml.safe_load(COMPOSE.read_text())["services"]["forward"]
     container = manifests()[0]["spec"]["template"]["spec"]["containers"][0]
     words = service["command"] if kind == "compose" else container["args"]
     mounted = service["volumes"][0].split(":")[1] if kind == "compose" else container["volumeMounts"][0]["mountPath"]
     command = get_command(cli).get_command(None, words[0])  # type: ignore[attr-defined]
-    given = command.make_context("forward", list(words[1:])).params
-    assert given["to"].startswith("https://")
-    assert str(given["cursor_file"]).startswith(f"{mounted}/")
-    assert given["metrics"] == ":9464"
+    parameters = command.make_context("forward", list(words[1:])).params
+    assert parameters["to"].startswith("https://")
+    assert str(parameters["cursor_file"]).startswith(f"{mounted}/")
+    assert parameters["metrics"] == ":9464"
     assert container["ports"][0]["containerPort"] == 9464
 
 
-def test_the_policies_name_pods_that_there_are() -> None:
+def test_network_policies_select_existing_pods() -> None:
     gateway = next(yaml.safe_load_all((DEPLOY / "kubernetes" / "gateway.yaml").read_text()))
     labels = [one["spec"]["template"]["metadata"]["labels"] for one in (gateway, manifests()[0])]
     selected = [one["spec"]["podSelector"]["matchLabels"] for one in manifests() if one["kind"] == "NetworkPolicy"]
@@ -57,7 +57,7 @@ def test_the_guide_can_be_followed(tmp_path: Path) -> None:
     command = command.replace("8712", str(port)).replace("9464", str(metrics))
     with serving("--sandbox", cwd=tmp_path) as gateway:
         env = {"GATEWAY_URL": gateway.url, "GATEWAY_KEY": "sandbox", "FORWARD_SECRET": SECRET}
-        # Started before the receiver, which it waits for.
+        # Started before its receiver.
         forwarder = start(*command.split(), env=env, cwd=tmp_path)
         receiver = subprocess.Popen(
             [sys.executable, "-c", script.replace("8712", str(port))],
@@ -72,10 +72,10 @@ def test_the_guide_can_be_followed(tmp_path: Path) -> None:
             assert found[1] == found[2]
             url, shown = f"http://127.0.0.1:{metrics}", f" {found[1]}.0"
             wait_until(lambda: shown in httpx.get(url).text)
-            told = httpx.get(url).text
+            metrics_text = httpx.get(url).text
             names = set(re.findall(r"^(gateway_forward_\w+)\{", GUIDE, flags=re.MULTILINE))
             assert names == {
-                name for name in re.findall(r"^(\w+)\{", told, flags=re.MULTILINE) if "_created" not in name
+                name for name in re.findall(r"^(\w+)\{", metrics_text, flags=re.MULTILINE) if "_created" not in name
             }
             forwarder.send_signal(signal.SIGTERM)
             _, errors = forwarder.communicate(timeout=30)

@@ -1,4 +1,4 @@
-"""The loop between a gateway and a receiver: what moves the cursor, what is repeated, how it stops."""
+"""The loop between a gateway and a receiver: cursor, retries, batches and shutdown."""
 
 import errno
 import json
@@ -20,11 +20,12 @@ from app.forward import Checkpoint, Item, Page, Temporary, TooLarge, load_checkp
 from app.forward import forwarder as module
 from app.forward.forwarder import Forwarder, Stopped
 
+UNREADABLE = ("gateway_forward_unreadable_records_total", {"target": "test://"})
 FRESH = Checkpoint(asked="", through="2026-05-01T00:00:00Z")
 
 
 def page(*numbers: int, after: int, more: bool, status: str = "ok") -> Page:
-    """A page whose cursor is `after`; without `more`, complete to 11:00."""
+    """Return a page with the cursor `cursor-{after}`; without `more`, it is complete through 11:00."""
     events = [{"id": f"evt_{n}", "occurred_at": f"2026-05-01T10:{n:02}:00.000000Z"} for n in numbers]
     through = None if status == "failed" else "2026-05-01T11:00:00Z"
     sources = [
@@ -36,18 +37,18 @@ def page(*numbers: int, after: int, more: bool, status: str = "ok") -> Page:
 
 
 class World:
-    """A gateway of scripted pages, by cursor, and a receiver of scripted answers. It stops behind the last page."""
+    """A gateway of scripted pages by cursor, and a receiver of scripted results. The loop stops after the last page."""
 
-    def __init__(self, path: Path, pages: dict[str, Page], answers: Sequence[Exception | None] = ()) -> None:
-        self.path, self.pages, self.answers = path, pages, list(answers)
-        self.asked: list[dict[str, str]] = []
+    def __init__(self, path: Path, pages: dict[str, Page], results: Sequence[Exception | None] = ()) -> None:
+        self.path, self.pages, self.results = path, pages, list(results)
+        self.queries: list[dict[str, str]] = []
         self.received: list[list[str]] = []
         self.saved: list[Checkpoint] = []
         self.on_delivery: Callable[[], None] = lambda: None
-        self.before_answer: Callable[[], None] = lambda: None
+        self.before_result: Callable[[], None] = lambda: None
 
     def fetch(self, pairs: Sequence[tuple[str, str]]) -> Page:
-        self.asked.append(dict(pairs))
+        self.queries.append(dict(pairs))
         found = self.pages.get(dict(pairs).get("cursor", ""))
         if found is None:
             raise Stopped
@@ -55,10 +56,10 @@ class World:
 
     def deliver(self, items: Sequence[Item]) -> None:
         self.saved.append(self.stored)
-        self.before_answer()
-        answer = self.answers.pop(0) if self.answers else None
-        if isinstance(answer, Exception):
-            raise answer
+        self.before_result()
+        result = self.results.pop(0) if self.results else None
+        if isinstance(result, Exception):
+            raise result
         self.received.append([str(item.event["id"]) for item in items])
         self.on_delivery()
 
@@ -102,7 +103,7 @@ def _no_pauses(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         signal.signal(number, handler)
 
 
-def test_the_cursor_moves_behind_what_was_accepted_and_never_before(tmp_path: Path) -> None:
+def test_the_cursor_moves_only_after_acceptance(tmp_path: Path) -> None:
     pages = {
         "": page(1, 2, after=1, more=True),
         "cursor-1": page(3, after=2, more=False),
@@ -114,18 +115,18 @@ def test_the_cursor_moves_behind_what_was_accepted_and_never_before(tmp_path: Pa
     assert [saved.cursor for saved in one.saved] == [None, None, "cursor-1", "cursor-1"]
     assert [saved.through for saved in one.saved][-1] == "2026-05-01T10:02:00.000000Z"
     assert one.stored == Checkpoint(asked="", cursor="cursor-3", through="2026-05-01T11:00:00Z", events=3)
-    assert one.asked[:2] == [
+    assert one.queries[:2] == [
         {"since": "2026-05-01", "partial": "true", "limit": "7"},
         {"cursor": "cursor-1", "partial": "true", "limit": "7"},
     ]
-    told = {sample.name: sample.value for family in made.metrics.registry.collect() for sample in family.samples
+    metrics = {sample.name: sample.value for family in made.metrics.registry.collect() for sample in family.samples
             if sample.labels.get("side") != "gateway"}  # fmt: skip
-    assert told["gateway_forward_events_total"] == 3
-    assert told["gateway_forward_failures_total"] == 2
-    assert told["gateway_forward_lag_seconds"] > 0
-    again = World(tmp_path / "c", {"cursor-3": page(4, after=4, more=False)})
-    again.run()
-    assert (again.received, again.stored.events) == ([["evt_4"]], 4)
+    assert metrics["gateway_forward_events_total"] == 3
+    assert metrics["gateway_forward_failures_total"] == 2
+    assert metrics["gateway_forward_lag_seconds"] > 0
+    next_run = World(tmp_path / "c", {"cursor-3": page(4, after=4, more=False)})
+    next_run.run()
+    assert (next_run.received, next_run.stored.events) == ([["evt_4"]], 4)
 
 
 def test_a_failed_source_holds_the_lag(tmp_path: Path) -> None:
@@ -135,7 +136,7 @@ def test_a_failed_source_holds_the_lag(tmp_path: Path) -> None:
     assert module._seconds("2026-05-01") == module._seconds(FRESH.through) == 1777593600
 
 
-def test_what_a_page_leaves_out_is_logged_at_each_change_and_counted(tmp_path: Path) -> None:
+def test_gaps_are_logged_at_each_change_and_counted(tmp_path: Path) -> None:
     def gap(after: int, status: str, reason: str | None) -> Page:
         warning = {"parameter": "actor", "value": "jon", "message": "jon is no address", "nearest": None}
         found = page(after, after=after, more=True, status=status)
@@ -155,9 +156,7 @@ def test_what_a_page_leaves_out_is_logged_at_each_change_and_counted(tmp_path: P
         ("incomplete", ["filter actor: a value that matches nothing", "a: forbidden, team: 403"]),
         ("complete_again", None),
     ]
-    assert (
-        made.metrics.registry.get_sample_value("gateway_forward_unreadable_records_total", {"target": "test://"}) == 15
-    )
+    assert made.metrics.registry.get_sample_value(*UNREADABLE) == 15
 
 
 def test_an_unreadable_record_at_the_end_of_the_log_is_counted_once(tmp_path: Path) -> None:
@@ -166,10 +165,10 @@ def test_an_unreadable_record_at_the_end_of_the_log_is_counted_once(tmp_path: Pa
         found.sources[0]["reason"] = f"{1 + number // 4} records that cannot be read are left out"
     one = World(tmp_path / "c", {f"cursor-{number}" if number else "": found for number, found in enumerate(pages)})
     registry = one.run().metrics.registry
-    assert registry.get_sample_value("gateway_forward_unreadable_records_total", {"target": "test://"}) == 2
+    assert registry.get_sample_value(*UNREADABLE) == 2
 
 
-def test_the_gateway_is_waited_for_and_its_refusals_are_not(tmp_path: Path) -> None:
+def test_only_temporary_failures_of_the_gateway_are_retried(tmp_path: Path) -> None:
     one = World(tmp_path / "c", {"": page(1, after=1, more=False)})
     failures: list[Exception] = [Temporary("away"), Temporary("away", retry_after=1)]
     fetch = one.fetch
@@ -187,16 +186,16 @@ def test_the_gateway_is_waited_for_and_its_refusals_are_not(tmp_path: Path) -> N
         one.run()
 
 
-def test_a_batch_that_is_too_large_goes_in_halves(tmp_path: Path) -> None:
+def test_a_batch_that_is_too_large_is_halved(tmp_path: Path) -> None:
     one = World(tmp_path / "c", {"": page(1, 2, 3, after=1, more=False)}, [TooLarge("413"), None, TooLarge("413")])
     one.run()
     assert one.received == [["evt_1"], ["evt_2"], ["evt_3"]]
-    alone = World(tmp_path / "d", {"": page(1, after=1, more=False)}, [TooLarge("413")])
-    alone.run()
-    assert alone.received == [["evt_1"]], "one event that is too large is tried again, never left out"
+    single = World(tmp_path / "d", {"": page(1, after=1, more=False)}, [TooLarge("413")])
+    single.run()
+    assert single.received == [["evt_1"]], "a single event that is too large is retried, not dropped"
 
 
-def test_a_page_goes_in_batches_of_bounded_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_page_is_sent_in_batches_of_bounded_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "MAX_BYTES", 140)
     one = World(tmp_path / "c", {"": page(1, 2, 3, 4, 5, after=1, more=False)})
     one.run()
@@ -204,7 +203,7 @@ def test_a_page_goes_in_batches_of_bounded_size(tmp_path: Path, monkeypatch: pyt
     assert {saved.cursor for saved in one.saved} == {None}, "the cursor moves with the page"
 
 
-def test_sigterm_waits_for_the_page_under_way_and_a_second_one_does_not(tmp_path: Path) -> None:
+def test_sigterm_completes_the_page_unless_sent_twice(tmp_path: Path) -> None:
     for times, stored in ((1, "cursor-1"), (2, None)):
         pages = {"": page(1, after=1, more=True), "cursor-1": page(2, after=2, more=True)}
         one = World(tmp_path / str(times), pages)
@@ -216,7 +215,7 @@ def test_sigterm_waits_for_the_page_under_way_and_a_second_one_does_not(tmp_path
 
 def test_sigterm_ends_the_pause_after_a_failure(tmp_path: Path) -> None:
     one = World(tmp_path / "c", {"": page(1, after=1, more=True)}, [Temporary("no")])
-    one.before_answer = partial(terminate, 1)
+    one.before_result = partial(terminate, 1)
     one.run()
     assert (one.received, one.stored.cursor) == ([], None)
 

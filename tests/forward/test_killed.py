@@ -1,5 +1,5 @@
 """Forwarders that are killed at random while the histories grow and the receivers fail: every event arrives, in order,
-and what arrives twice has the same id. `FORWARD_KILLS=200` (as in `make soak`) makes it long."""
+and repeated events have the same id. `FORWARD_KILLS` (200 in `make soak`) sets the number of kills."""
 
 import os
 import random
@@ -34,17 +34,17 @@ SINCE = "2020-01-01"
 
 
 class Killed(threading.Thread):
-    """One forwarder, killed `kills` times, each time after some `trouble`, and then left alone until `stop`."""
+    """One forwarder that is killed `kills` times, each time after `trouble`, and then runs until `stop`."""
 
     process: subprocess.Popen[bytes]
 
     def __init__(
-        self, name: str, url: str, kills: int, trouble: Callable[[], None], env: dict[str, str], cwd: Path
+        self, name: str, url: str, kills: int, add_faults: Callable[[], None], env: dict[str, str], cwd: Path
     ) -> None:
         super().__init__(name=name)
         self.command = ["forward", "--to", url, "--cursor-file", str(cwd / f"{name}.json")]
         self.command += ["--since", SINCE, "--batch", "40", "--ca", str(cwd / "receiver.pem")]
-        self.kills, self.trouble, self.env, self.cwd, self.log = kills, trouble, env, cwd, cwd / f"{name}.log"
+        self.kills, self.add_faults, self.env, self.cwd, self.log = kills, add_faults, env, cwd, cwd / f"{name}.log"
         self.begun = 0
 
     def begin(self) -> None:
@@ -58,7 +58,7 @@ class Killed(threading.Thread):
         rng = random.Random(self.name)
         for _ in range(self.kills):
             self.begin()
-            self.trouble()
+            self.add_faults()
             time.sleep(rng.uniform(0, 0.8))
             assert self.stop(signal.SIGKILL) == -signal.SIGKILL
         self.begin()
@@ -68,7 +68,7 @@ class Killed(threading.Thread):
         return self.process.wait()
 
 
-def grow(one: World, rng: random.Random) -> None:
+def append_events(one: World, rng: random.Random) -> None:
     for _ in range(rng.choice((1, 1, 3))):
         one.subnoto.history.append("ENVELOPE_OPENED")
         one.taktikal.history.append(f"spgrow{rng.randrange(3)}", "Reminder")
@@ -79,19 +79,19 @@ def truth(url: str) -> list[str]:
     page: dict[str, Any] = {"page": {"next_cursor": None}}
     while True:
         cursor = page["page"]["next_cursor"]
-        asked = {"cursor": cursor} if cursor else {"since": SINCE, "order": "asc"}
-        page = httpx.get(f"{url}/events", params={**asked, "limit": "1000"}, timeout=60).json()
+        query = {"cursor": cursor} if cursor else {"since": SINCE, "order": "asc"}
+        page = httpx.get(f"{url}/events", params={**query, "limit": "1000"}, timeout=60).json()
         ids += [event["id"] for event in page["data"]]
         if not page["page"]["has_more"]:
             return ids
 
 
-def first_of_each(ids: Sequence[str]) -> list[str]:
+def unique(ids: Sequence[str]) -> list[str]:
     return list(dict.fromkeys(ids))
 
 
 @pytest.mark.timeout(0 if KILLS > 12 else 300)
-def test_nothing_is_missing_however_often_it_is_killed(tmp_path: Path) -> None:
+def test_no_event_is_missing_after_many_kills(tmp_path: Path) -> None:
     rng = random.Random(17)
     if package := lacks_rsyslog("gtls"):
         pytest.skip(f"not installed: apt-get install {package}")
@@ -106,15 +106,15 @@ def test_nothing_is_missing_however_often_it_is_killed(tmp_path: Path) -> None:
         gateway = stack.enter_context(
             serving(cwd=tmp_path, env=one.env | {"GATEWAY_SETTLE": "1", "GATEWAY_AUTH": "off"})
         )
-        hook, hooked = stack.enter_context(receiving(WebhookHandler))
-        splunk, indexed = stack.enter_context(receiving(SplunkHandler, acknowledges=1))
+        webhook, of_webhook = stack.enter_context(receiving(WebhookHandler))
+        splunk, of_splunk = stack.enter_context(receiving(SplunkHandler, acknowledges=1))
         # rsyslog 8.2302 with its ossl driver closes a file twice when a client dies in its handshake, and then writes
         # lines of its log into the socket of the next client: of 500 kills three put events out of order.
         rsyslog = Rsyslog(tmp_path, "gtls")
         rsyslog.start()
         stack.callback(rsyslog.stop)
 
-        def trouble(accepted: Accepted) -> None:
+        def add_faults(accepted: Accepted) -> None:
             accepted.faults.extend(rng.choices((500, 413, 429, "cut", "lost"), k=rng.randrange(3)))
 
         def restart() -> None:
@@ -125,21 +125,21 @@ def test_nothing_is_missing_however_often_it_is_killed(tmp_path: Path) -> None:
         env = {"GATEWAY_URL": gateway.url, "FORWARD_SECRET": SECRET, "FORWARD_TOKEN": TOKEN}
         each = max(1, KILLS // 3)
         forwarders = [
-            Killed("webhook", f"http://{hook}/in", KILLS - 2 * each, lambda: trouble(hooked), env, tmp_path),
-            Killed("splunk", f"splunk-hec+http://{splunk}", each, lambda: trouble(indexed), env, tmp_path),
+            Killed("webhook", f"http://{webhook}/in", KILLS - 2 * each, lambda: add_faults(of_webhook), env, tmp_path),
+            Killed("splunk", f"splunk-hec+http://{splunk}", each, lambda: add_faults(of_splunk), env, tmp_path),
             Killed("rsyslog", f"syslog+tls://127.0.0.1:{rsyslog.port}", each, restart, env, tmp_path),
         ]
-        hooked.faults.append("lost")
+        of_webhook.faults.append("lost")
         for forwarder in forwarders:
             forwarder.start()
             stack.callback(lambda killed=forwarder: killed.process.kill())
         while any(forwarder.is_alive() for forwarder in forwarders):
-            grow(one, rng)
+            append_events(one, rng)
             time.sleep(0.25)
         expected = truth(gateway.url)
         received = {
-            "webhook": lambda: hooked.ids,
-            "splunk": lambda: indexed.ids,
+            "webhook": lambda: of_webhook.ids,
+            "splunk": lambda: of_splunk.ids,
             "rsyslog": lambda: [event["id"] for event in rsyslog.events],
         }
         for name, ids in received.items():
@@ -147,7 +147,7 @@ def test_nothing_is_missing_however_often_it_is_killed(tmp_path: Path) -> None:
             while missing := set(expected) - set(ids()):
                 assert time.monotonic() < deadline, f"{name}: {len(missing)} events are missing"
                 time.sleep(0.1)
-            assert first_of_each(ids()) == expected, name
+            assert unique(ids()) == expected, name
         for forwarder in forwarders:
             assert forwarder.stop(signal.SIGTERM) == 0
             log = forwarder.log.read_text()
@@ -155,4 +155,4 @@ def test_nothing_is_missing_however_often_it_is_killed(tmp_path: Path) -> None:
             assert TOKEN not in log
         repeated = {name: len(ids()) - len(expected) for name, ids in received.items()}
         print(f"{len(expected)} events, repeated: {repeated}")
-        assert sum(repeated.values()) > 0, "it was never caught between an acceptance and the cursor"
+        assert sum(repeated.values()) > 0, "no kill between an acceptance and its cursor"

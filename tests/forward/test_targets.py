@@ -1,10 +1,10 @@
-"""Every kind of receiver, the real one where there is one: what it gets, and when a batch counts as accepted."""
+"""Every kind of receiver, real if possible: the messages that it gets, and when a batch is accepted."""
 
 import socket
 import ssl
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -56,9 +56,16 @@ def items(form: str = "ndjson", events: list[dict[str, Any]] = EVENTS) -> list[I
     return [Item(one, line(one).rstrip(b"\n")) for one in events]
 
 
-def deliver(url: str, form: str | None = None, *, ca: Path | None = None, events: list[dict[str, Any]] = EVENTS) -> str:
-    """Send one batch; the format that was used."""
-    opened = open_target(url, form, SECRETS, tls_context(ca, None))
+def deliver(
+    url: str,
+    form: str | None = None,
+    *,
+    secrets: Mapping[str, str] = SECRETS,
+    tls: ssl.SSLContext | None = None,
+    events: list[dict[str, Any]] = EVENTS,
+) -> str:
+    """Send one batch and return its format."""
+    opened = open_target(url, form, secrets, tls or tls_context(None, None))
     try:
         opened.target.deliver(items(opened.format, events))
     finally:
@@ -83,16 +90,14 @@ def test_a_webhook_is_verified_by_the_library(form: str | None) -> None:
 def test_every_key_signs_while_keys_are_replaced() -> None:
     both = {"FORWARD_SECRET": f"whsec_{'QUJD' * 8} {SECRET}"}
     with receiving(WebhookHandler) as (address, accepted):
-        opened = open_target(f"http://{address}", None, both, ssl.create_default_context())
-        opened.target.deliver(items("cloudevents"))
-        opened.target.close()
+        deliver(f"http://{address}", secrets=both)
         assert accepted.events == EVENTS
         assert len(accepted.requests[0]["webhook-signature"].split()) == 2
 
 
 @pytest.mark.parametrize(("status", "error"), [(500, Temporary), (401, Temporary), (413, TooLarge), (410, Gone),
                                                (302, Temporary), ("cut", Temporary)])  # fmt: skip
-def test_what_is_not_2xx_is_not_accepted(status: Any, error: type[Exception]) -> None:
+def test_a_status_other_than_2xx_is_not_accepted(status: Any, error: type[Exception]) -> None:
     with receiving(WebhookHandler) as (address, accepted):
         accepted.faults.append(status)
         accepted.headers["Retry-After"] = "7"
@@ -104,19 +109,17 @@ def test_what_is_not_2xx_is_not_accepted(status: Any, error: type[Exception]) ->
         assert accepted.events == []
 
 
-def test_https_wants_a_certificate_that_is_known(tmp_path: Path) -> None:
+def test_https_requires_a_trusted_certificate(tmp_path: Path) -> None:
     pem, key = certificate(tmp_path)
     server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     server.load_cert_chain(pem, key)
     with receiving(WebhookHandler, tls=server) as (address, accepted):
         with pytest.raises(Temporary):
             deliver(f"https://{address}")
-        deliver(f"https://{address}", ca=pem)
+        deliver(f"https://{address}", tls=tls_context(pem, None))
         assert accepted.events == EVENTS
         for name in ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE"):
-            opened = open_target(f"https://{address}", None, SECRETS, tls_context(None, None, {name: str(pem)}))
-            opened.target.deliver(items("cloudevents"))
-            opened.target.close()
+            deliver(f"https://{address}", tls=tls_context(None, None, {name: str(pem)}))
 
 
 # ---- Splunk ----------------------------------------------------------------------------------------------------------
@@ -136,12 +139,10 @@ def test_splunk_gets_its_envelope_and_acknowledges(acknowledges: int | None) -> 
         assert len(questions) == (0 if acknowledges is None else acknowledges + 1)
 
 
-def test_splunk_says_why_not_and_no_token_is_repeated() -> None:
+def test_a_refusal_of_splunk_is_reported_without_the_token() -> None:
     with receiving(SplunkHandler) as (address, accepted):
-        opened = open_target(f"splunk-hec+http://{address}", None, {"FORWARD_TOKEN": "wrong"}, tls_context(None, None))
         with pytest.raises(Temporary, match=r"^answered 403 with code 4$"):
-            opened.target.deliver(items())
-        opened.target.close()
+            deliver(f"splunk-hec+http://{address}", secrets={"FORWARD_TOKEN": "wrong"})
         assert accepted.events == []
 
 
@@ -163,15 +164,13 @@ def rsyslog(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Rsyslog]
 def test_rsyslog_reads_the_messages(rsyslog: Rsyslog) -> None:
     scheme = "syslog+tls" if rsyslog.driver else "syslog"
     url = f"{scheme}://127.0.0.1:{rsyslog.port}"
-    ca = rsyslog.folder / "receiver.pem"
+    tls = tls_context(rsyslog.folder / "receiver.pem", None)
     large = event(4, data={"text": "x" * 100_000})
-    for attempt in stamina.retry_context(on=Temporary, wait_jitter=0):  # as the forwarder does
-        with attempt:
-            deliver(url, ca=ca)
-    for attempt in stamina.retry_context(on=Temporary, wait_jitter=0):
-        with attempt:
-            deliver(url, ca=ca, events=[large])
-    rsyslog.stop()  # writes what it has
+    for events in (EVENTS, [large]):
+        for attempt in stamina.retry_context(on=Temporary, wait_jitter=0):  # as the forwarder does
+            with attempt:
+                deliver(url, tls=tls, events=events)
+    rsyslog.stop()  # flushes its log
     assert list({one["id"]: one for one in rsyslog.events}.values()) == [*EVENTS, large]
     first, second, third, *_ = rsyslog.lines
     assert first[:7] == [
@@ -180,17 +179,17 @@ def test_rsyslog_reads_the_messages(rsyslog: Rsyslog) -> None:
     assert second[0] == "audit.warning"
     assert third[5] == "a.type_with_blanks_and_more_than"
     with pytest.raises(Temporary, match=r"ConnectionRefusedError"):
-        deliver(url, ca=ca)
+        deliver(url, tls=tls)
 
 
-def test_an_end_before_everything_was_read_is_no_acceptance() -> None:
+def test_a_reset_before_all_is_read_is_no_acceptance() -> None:
     server = socket.create_server(("127.0.0.1", 0))
 
     def killed() -> None:
         connection, _ = server.accept()
         connection.recv(10)
         time.sleep(0.1)
-        connection.close()  # with unread bytes: the connection is reset, as at a kill
+        connection.close()  # unread bytes reset the connection, as after a kill
 
     thread = threading.Thread(target=killed)
     thread.start()
@@ -245,7 +244,7 @@ def test_a_wrong_format_or_file_is_named(tmp_path: Path) -> None:
         ("syslog://h", "syslog://h:601", "ndjson"),
     ],
 )
-def test_what_is_shown_of_an_address(url: str, shown: str, form: str) -> None:
+def test_a_shown_address_contains_no_secret(url: str, shown: str, form: str) -> None:
     opened = open_target(url, None, SECRETS, tls_context(None, None))
     assert opened[1:] == (shown, form)
     opened.target.close()

@@ -1,4 +1,4 @@
-"""A collector of traces: takes OTLP over HTTP as the real ones do, and keeps what came."""
+"""A collector of traces that records the OTLP requests that it gets over HTTP."""
 
 import gzip
 from collections.abc import Callable, Iterator
@@ -17,8 +17,8 @@ ERROR = 2
 
 
 @dataclass(frozen=True)
-class Sent:
-    """One span as it came, ids in hexadecimal; `parent` is empty for a root."""
+class Span:
+    """One received span, ids in hexadecimal; `parent` is empty for a root."""
 
     name: str
     kind: str
@@ -34,9 +34,9 @@ class Sent:
 @dataclass
 class Collector:
     url: str = ""
-    paths: list[str] = field(default_factory=list)  #: of all that was sent, traces or not
+    paths: list[str] = field(default_factory=list)  #: of all requests, traces or not
     bodies: list[bytes] = field(default_factory=list)
-    spans: list[Sent] = field(default_factory=list)
+    spans: list[Span] = field(default_factory=list)
 
     def take(self, path: str, body: bytes) -> None:
         self.paths.append(path)
@@ -44,9 +44,9 @@ class Collector:
         if path == "/v1/traces":
             self.spans.extend(_spans(ExportTraceServiceRequest.FromString(body)))
 
-    def until(self, enough: Callable[[list[Sent]], bool]) -> None:
-        """Wait for spans, which their sender collects for a while."""
-        wait_until(lambda: enough(self.spans))
+    def until(self, is_complete: Callable[[list[Span]], bool]) -> None:
+        """Wait for spans, which the exporter sends in batches."""
+        wait_until(lambda: is_complete(self.spans))
 
 
 @contextmanager
@@ -62,11 +62,11 @@ def collecting() -> Iterator[Collector]:
         yield collector
 
 
-def _spans(request: ExportTraceServiceRequest) -> Iterator[Sent]:
+def _spans(request: ExportTraceServiceRequest) -> Iterator[Span]:
     for resource in request.resource_spans:
         for scope in resource.scope_spans:
             for span in scope.spans:
-                yield Sent(
+                yield Span(
                     name=span.name,
                     kind=KINDS[span.kind],
                     trace=span.trace_id.hex(),

@@ -32,10 +32,11 @@ def is_open(port: int) -> bool:
 
 @contextmanager
 def nginx(folder: Path, upstream: int, **replaced: str) -> Iterator[tuple[int, int]]:
-    """The ports of nginx, plain and TLS. `replaced`: directives with other values, such as shorter times."""
+    """Start nginx and yield its ports, plain and TLS. `replaced`: directives and their replacements, such as shorter
+    timeouts."""
     program = shutil.which("nginx") or "/usr/sbin/nginx"
     if not Path(program).exists():
-        pytest.skip("nginx is not installed and cannot be: apt-get install nginx-light")
+        pytest.skip("nginx is not installed: apt-get install nginx-light")
     plain, secure = free_port(), free_port()
     authority = trustme.CA()
     certificate = authority.issue_cert("localhost")
@@ -44,7 +45,7 @@ def nginx(folder: Path, upstream: int, **replaced: str) -> Iterator[tuple[int, i
     authority.cert_pem.write_to_path(str(folder / "ca.crt"))
     text = CONFIG.read_text(encoding="utf-8")
     changes = {
-        "/tmp/": f"{folder}/",  # first: the folder may itself be in it
+        "/tmp/": f"{folder}/",  # first, because the folder may be in /tmp
         "gateway:8000": f"127.0.0.1:{upstream}",
         "listen 8080": f"listen 127.0.0.1:{plain}",
         "listen 8443": f"listen 127.0.0.1:{secure}",

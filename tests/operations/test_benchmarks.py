@@ -1,4 +1,4 @@
-"""The benchmarks run: their mocks answer every call that the gateway makes, or they would end."""
+"""The benchmarks run: their mock ends them at a call that it does not know."""
 
 import os
 import subprocess

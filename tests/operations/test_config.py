@@ -1,4 +1,4 @@
-"""Settings and sources: where they come from, which goes first, and what is said about a wrong one."""
+"""Settings and sources: where they are read, precedence, and messages about invalid ones."""
 
 import os
 from datetime import timedelta
@@ -17,7 +17,7 @@ SECRET = "a-secret-of-exactly-this-many-chars"
 
 @pytest.fixture
 def clean(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """No setting of the machine that runs the tests, and an empty directory to be in."""
+    """Remove all settings from the environment and change to an empty directory."""
     for name in list(os.environ):
         if name.startswith(("GATEWAY_", "TAKTIKAL_", "SUBNOTO_")):
             monkeypatch.delenv(name)
@@ -39,9 +39,7 @@ def test_the_defaults_are_those_of_the_contract() -> None:
     assert settings.cors_origins == ()
 
 
-def test_the_environment_goes_before_dotenv_and_both_before_the_toml_file(
-    clean: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_environment_overrides_dotenv_and_both_the_toml_file(clean: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (clean / ".env").write_text("GATEWAY_SCAN=2\nGATEWAY_SETTLE=2\nTAKTIKAL_API_KEY=from-dotenv\n")
     monkeypatch.setenv("GATEWAY_SCAN", "3")
     found = load_toml(clean, "[gateway]\nscan = 1\nsettle = 1\ndeadline = 1\n")
@@ -49,9 +47,7 @@ def test_the_environment_goes_before_dotenv_and_both_before_the_toml_file(
     assert found.environment["TAKTIKAL_API_KEY"] == "from-dotenv"
 
 
-def test_an_empty_variable_is_not_set_and_hides_nothing_that_dotenv_has(
-    clean: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_empty_variable_is_unset_and_does_not_hide_dotenv(clean: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     names = ("GATEWAY_DEADLINE", "TAKTIKAL_API_KEY", "GATEWAY_KEY")
     for name in names:
         monkeypatch.setenv(name, "")
@@ -64,7 +60,7 @@ def test_an_empty_variable_is_not_set_and_hides_nothing_that_dotenv_has(
 
 
 @pytest.mark.parametrize("where", ["environment", ".env"])
-def test_names_are_in_capitals(clean: Path, monkeypatch: pytest.MonkeyPatch, where: str) -> None:
+def test_lower_case_names_are_ignored_with_a_warning(clean: Path, monkeypatch: pytest.MonkeyPatch, where: str) -> None:
     for name in ("gateway_scan", "Gateway_Config", "taktikal_api_key"):
         if where == ".env":
             with (clean / ".env").open("a") as file:
@@ -79,7 +75,7 @@ def test_names_are_in_capitals(clean: Path, monkeypatch: pytest.MonkeyPatch, whe
 
 
 @pytest.mark.parametrize(
-    ("variable", "value", "says"),
+    ("variable", "value", "message"),
     [
         ("GATEWAY_AUTH", "maybe", "'on' or 'off'"),
         ("GATEWAY_DEADLINE", "nan", "finite"),
@@ -106,21 +102,21 @@ def test_names_are_in_capitals(clean: Path, monkeypatch: pytest.MonkeyPatch, whe
         ("GATEWAY_IDENTITY_SECRET", "hunter2", ""),
     ],
 )
-def test_a_wrong_setting_is_named_with_the_remedy_and_without_its_value(
-    monkeypatch: pytest.MonkeyPatch, variable: str, value: str, says: str
+def test_an_invalid_setting_is_named_without_its_value(
+    monkeypatch: pytest.MonkeyPatch, variable: str, value: str, message: str
 ) -> None:
     monkeypatch.setenv(variable, value)
     with pytest.raises(ConfigurationError) as caught:
         load_configuration()
     assert caught.value.detail.startswith(f"{variable}: ")
-    assert says in caught.value.detail
+    assert message in caught.value.detail
     if variable == "GATEWAY_CURSOR_SECRET":
         assert value not in caught.value.detail
     assert "hunter2" not in caught.value.detail
     assert caught.value.__cause__ is None, "the validation error quotes the value"
 
 
-def test_cursor_secrets_are_set_or_made_with_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_cursor_secret_is_generated_with_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
     first, second = load_configuration(), load_configuration()
     assert first.settings.cursor_secrets != second.settings.cursor_secrets
     assert len(first.settings.cursor_secrets[0]) >= 32
@@ -132,7 +128,7 @@ def test_cursor_secrets_are_set_or_made_with_a_warning(monkeypatch: pytest.Monke
     assert (found.settings.cursor_secrets, found.warnings) == ((SECRET, f"{SECRET}2"), ())
 
 
-def test_nothing_secret_is_in_a_repr(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_repr_contains_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GATEWAY_CURSOR_SECRET", SECRET)
     monkeypatch.setenv("GATEWAY_REDIS_URL", "redis://user:hunter2@localhost")
     monkeypatch.setenv("TAKTIKAL_API_KEY", "hunter2")
@@ -142,7 +138,7 @@ def test_nothing_secret_is_in_a_repr(monkeypatch: pytest.MonkeyPatch) -> None:
         assert "hunter2" not in shown
 
 
-def test_an_unknown_variable_is_warned_of_with_the_nearest(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unknown_variable_gets_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GATEWAY_DEADLIN", "5")
     monkeypatch.setenv("GATEWAY_WORKERS", "2")
     monkeypatch.setenv("GATEWAY_CONFIG", "")
@@ -159,10 +155,10 @@ def test_gateway_config_names_the_file(clean: Path, monkeypatch: pytest.MonkeyPa
     assert settings.cors_origins == ("https://a.example",)
 
 
-def test_pseudonyms_have_a_secret_of_their_own_or_the_cursors(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pseudonyms_use_their_own_secret_or_that_of_cursors(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GATEWAY_PSEUDONYMIZE", "true")
-    alone = load_configuration(env_file=None)
-    assert any("GATEWAY_IDENTITY_SECRET" in warning for warning in alone.warnings)
+    default = load_configuration(env_file=None)
+    assert any("GATEWAY_IDENTITY_SECRET" in warning for warning in default.warnings)
     monkeypatch.setenv("GATEWAY_CURSOR_SECRET", f"{'c' * 32},{'d' * 32}")
     cursors = load_configuration(env_file=None)
     assert not any("GATEWAY_IDENTITY_SECRET" in warning for warning in cursors.warnings)
@@ -170,9 +166,9 @@ def test_pseudonyms_have_a_secret_of_their_own_or_the_cursors(monkeypatch: pytes
     own = load_configuration(env_file=None)
     monkeypatch.setenv("GATEWAY_CURSOR_SECRET", "e" * 32)
     rotated = load_configuration(env_file=None)
-    made = [each.settings.pseudonyms.of("anna@example.com") for each in (alone, cursors, own, rotated)]
+    made = [each.settings.pseudonyms.of("anna@example.com") for each in (default, cursors, own, rotated)]
     assert len(set(made)) == 3
-    assert made[2] == made[3], "cursors' secrets may be changed without renaming people"
+    assert made[2] == made[3], "a new cursor secret does not change pseudonyms"
 
 
 @pytest.mark.parametrize(
@@ -194,7 +190,7 @@ def test_names_of_the_last_release_work_with_a_warning(
         assert any("works in this release only" in warning for warning in each.warnings), each.warnings
     assert f"{old} is now GATEWAY_{field.upper()}; the old name works in this release only" in found.warnings
     monkeypatch.setenv(f"GATEWAY_{field.upper()}", "0")
-    assert getattr(load_configuration(env_file=None).settings, field) == 0, "the new name goes first"
+    assert getattr(load_configuration(env_file=None).settings, field) == 0, "the new name takes precedence"
 
 
 def test_a_removed_setting_is_named(clean: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -206,7 +202,7 @@ def test_a_removed_setting_is_named(clean: Path, monkeypatch: pytest.MonkeyPatch
     )
 
 
-def test_a_source_takes_the_last_release_s_names(clean: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_source_accepts_names_of_the_last_release(clean: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in {"ACCESS_KEY": "a", "SECRET_KEY": "ab", "SKEW": "77"}.items():
         monkeypatch.setenv(f"SUBNOTO_{name}", value)
     table = '[[sources]]\nname = "t"\nprovider = "taktikal"\ncompany_key = "c"\napi_key = "k"\nlogs = "whole"\n'
@@ -238,10 +234,10 @@ def test_sources_come_from_the_toml_file(clean: Path, monkeypatch: pytest.Monkey
 @pytest.mark.parametrize("newline", ["\n", "\r\n"])
 @pytest.mark.parametrize("mark", ["", "\ufeff"])
 @pytest.mark.parametrize("quote", ["", '"', "'"])
-def test_files_and_values_as_editors_and_compose_leave_them(
+def test_byte_order_marks_line_ends_and_quotes_are_removed(
     clean: Path, monkeypatch: pytest.MonkeyPatch, mark: str, newline: str, quote: str
 ) -> None:
-    """Byte order marks, Windows line ends, blanks and quotes are no part of a setting or a secret."""
+    """Blanks, too: none of them is part of a setting or of a secret."""
     quoted = f'{quote}a secret"s value{quote}'
     for name, lines in {
         "key": [quoted, ""],
@@ -259,7 +255,7 @@ def test_files_and_values_as_editors_and_compose_leave_them(
 
 
 @pytest.mark.parametrize("where", ["environment", "tables"])
-def test_one_account_configured_twice_is_warned_of(clean: Path, monkeypatch: pytest.MonkeyPatch, where: str) -> None:
+def test_an_account_configured_twice_gets_a_warning(clean: Path, monkeypatch: pytest.MonkeyPatch, where: str) -> None:
     table = '[[sources]]\nname = "{}"\nprovider = "taktikal"\ncompany_key = "c"\napi_key = "{}"\n'
     tables = [table.format("north", "hunter2"), table.format("south", "another")]
     if where == "environment":
@@ -277,7 +273,7 @@ def test_one_account_configured_twice_is_warned_of(clean: Path, monkeypatch: pyt
 
 
 @pytest.mark.parametrize(
-    ("text", "says"),
+    ("text", "message"),
     [
         ("[gateway]\ndeadlin = 5", "deadlin is not a setting; did you mean deadline?"),
         ("[gatway]\n", "gatway is not a setting; did you mean gateway?"),
@@ -291,13 +287,13 @@ def test_one_account_configured_twice_is_warned_of(clean: Path, monkeypatch: pyt
         ('[[sources]]\nname = "n"\ntoken_env = 5', "token_env must be text"),
     ],
 )
-def test_a_wrong_toml_file_is_an_error_naming_the_place(clean: Path, text: str, says: str) -> None:
+def test_an_invalid_toml_file_is_named_with_the_place(clean: Path, text: str, message: str) -> None:
     with pytest.raises(ConfigurationError, match=r"TOML|gateway\.toml|sources") as caught:
         load_toml(clean, text)
-    assert says in caught.value.detail
+    assert message in caught.value.detail
 
 
-def test_a_configuration_file_that_cannot_be_read(clean: Path) -> None:
+def test_an_unreadable_configuration_file_is_named(clean: Path) -> None:
     os.mkfifo(clean / "fifo")
     for name, reason in (("absent.toml", "No such file"), ("fifo", "not a regular file"), ("", "not a regular file")):
         with pytest.raises(ConfigurationError, match=f"GATEWAY_CONFIG / --config: .*{reason}"):
@@ -306,8 +302,8 @@ def test_a_configuration_file_that_cannot_be_read(clean: Path) -> None:
         load_toml(clean, f'[[sources]]\nname = "n"\ntoken_file = "{clean / "fifo"}"')
 
 
-def test_the_sandbox_reads_no_source_that_was_configured(clean: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its key is known to everybody, so a real account must never be behind it."""
+def test_the_sandbox_ignores_configured_sources(clean: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its key is public, so it must never serve a real account."""
     monkeypatch.setenv("TAKTIKAL_API_KEY", "real")
     file = clean / "gateway.toml"
     file.write_text('[gateway]\nscan = 7\n[[sources]]\nname = "real"\nprovider = "acme"\n')

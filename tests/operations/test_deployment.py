@@ -1,4 +1,4 @@
-"""`deploy/`: right by its schemas, and right about this gateway. `docs/operations.md` is tried in `test_operations`."""
+"""`deploy/` is valid by its schemas and fits this gateway. `docs/operations.md` is tested in `test_operations`."""
 
 import re
 import subprocess
@@ -49,7 +49,7 @@ RULES = [rule for group in yaml.safe_load((DEPLOY / "prometheus" / "alerts.yaml"
          for rule in group["rules"]]  # fmt: skip
 
 
-def settings_there_are() -> set[str]:
+def all_settings() -> set[str]:
     own = {f"GATEWAY_{name.upper()}" for name in Settings.model_fields} | set(OTHER_VARIABLES)
     return own | {variable for provider in find_providers([]).values() for variable in provider.variables}
 
@@ -77,12 +77,12 @@ def test_the_manifests_fit_kubernetes_schemas(path: Path) -> None:
 
 
 def test_every_variable_is_a_setting() -> None:
-    known = settings_there_are()
+    known = all_settings()
     environment_of_compose, config_map = set(SERVICE["environment"]), set(CONFIG_MAP)
     for given in (environment_of_compose, config_map, variables_of_example()):
         assert given
         assert given - known == set()
-    # What a secret is for is in no file that is committed.
+    # No committed file has a value for a secret.
     assert not variables_of_example() & (environment_of_compose | config_map)
     assert re.search(r"^\w+=.+", (DEPLOY / "gateway.env.example").read_text(), flags=re.MULTILINE) is None
 
@@ -101,7 +101,7 @@ def test_the_values_are_accepted(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_accounts_of_the_example_file_are_read(tmp_path: Path) -> None:
-    """The tables stand in comments, so that the file is valid without an account."""
+    """The tables are comments, so that the file is valid without an account."""
     text = (DEPLOY / "gateway.toml").read_text()
     tables = "\n".join(line.removeprefix("# ").removeprefix("#") for line in text.partition("#\n")[2].splitlines())
     (tmp_path / "gateway.toml").write_text(tables)
@@ -113,13 +113,13 @@ def test_the_accounts_of_the_example_file_are_read(tmp_path: Path) -> None:
     assert [table["name"] for table in found.tables] == ["sales", "hr"]
 
 
-def test_the_probes_ask_what_there_is() -> None:
+def test_the_health_checks_call_existing_paths() -> None:
     paths = routes()
     for probe, path in (("startup", "ready"), ("readiness", "ready"), ("liveness", "live")):
-        asked = CONTAINER[f"{probe}Probe"]["httpGet"]
-        assert asked["path"] == f"/health/{path}"
-        assert asked["path"] in paths
-        assert asked["port"] == CONTAINER["ports"][0]["name"]
+        request = CONTAINER[f"{probe}Probe"]["httpGet"]
+        assert request["path"] == f"/health/{path}"
+        assert request["path"] in paths
+        assert request["port"] == CONTAINER["ports"][0]["name"]
     assert '127.0.0.1:{os.environ[\\"GATEWAY_PORT\\"]}/health/ready' in DOCKERFILE
 
 
@@ -141,7 +141,7 @@ def test_the_ports_are_those_of_the_image() -> None:
         assert {port["targetPort"] for port in service["spec"]["ports"]} <= ports
 
 
-def test_other_services_are_asked_where_they_are() -> None:
+def test_the_addresses_of_other_services_are_valid() -> None:
     services = {each["metadata"]["name"] for each in documents()}
     for variable, port in (("GATEWAY_REDIS_URL", 6379), ("SUBNOTO_BASE_URL", 8080)):
         url = httpx.URL(CONFIG_MAP[variable])
@@ -152,7 +152,7 @@ def test_other_services_are_asked_where_they_are() -> None:
     assert {53, 443, 4318, 6379, 8080} == set(egress)
 
 
-def test_nobody_is_killed_before_the_last_answer() -> None:
+def test_the_grace_period_outlasts_the_last_response() -> None:
     for values, grace in (
         (CONFIG_MAP, POD["terminationGracePeriodSeconds"]),
         (SERVICE["environment"], int(SERVICE["stop_grace_period"].removesuffix("s"))),
@@ -164,7 +164,7 @@ def test_nobody_is_killed_before_the_last_answer() -> None:
     assert probe["periodSeconds"] * probe["failureThreshold"] < float(CONFIG_MAP["GATEWAY_SHUTDOWN_GRACE"])
 
 
-def test_the_gateway_may_do_nothing_that_it_need_not() -> None:
+def test_the_container_has_no_unneeded_privilege() -> None:
     (user,) = re.findall(r"^USER (\d+):(\d+)$", DOCKERFILE, flags=re.MULTILINE)
     assert SERVICE["user"] == ":".join(user)
     context = POD["securityContext"]
@@ -185,13 +185,13 @@ def test_the_gateway_may_do_nothing_that_it_need_not() -> None:
         assert each["deploy"]["resources"]["limits"]["memory"]
 
 
-def test_secrets_are_not_held() -> None:
+def test_no_secret_is_committed() -> None:
     assert not [each for each in documents() if each["kind"] == "Secret"]
     assert set((DEPLOY / ".gitignore").read_text().split()) == {"gateway.env", "keys/", "tls/"}
 
 
 def test_the_keys_are_mounted_by_their_folder() -> None:
-    """A file that is mounted as such, or by subPath, is never replaced in the container: no key would go or come."""
+    """A file mounted by itself or by subPath is never replaced in the container: no change of keys would arrive."""
     file = SERVICE["environment"]["GATEWAY_API_KEYS_FILE"]
     mounted, configuration = SERVICE["volumes"]
     assert configuration["target"] == SERVICE["environment"]["GATEWAY_CONFIG"]
@@ -203,17 +203,17 @@ def test_the_keys_are_mounted_by_their_folder() -> None:
     assert CONFIG_MAP["GATEWAY_API_KEYS_FILE"] == file
 
 
-def test_the_proxy_of_subnoto_is_started_for_subnoto_alone() -> None:
+def test_the_proxy_of_subnoto_is_started_for_subnoto_only() -> None:
     assert {name: each["profiles"] for name, each in SERVICES.items() if "profiles" in each} == {
         "subnoto-proxy": ["subnoto"]
     }
-    # To depend on what is not started is an error.
+    # A dependency on a service that is not started is an error.
     assert set(SERVICE["depends_on"]) == {"valkey"}
-    # With an account of Taktikal alone, the proxy's address is of no source.
+    # The proxy's address alone configures no source.
     assert not SUBNOTO.from_environment(SERVICE["environment"], CommonSettings())
 
 
-def test_the_disruption_budget_and_the_scaler_are_of_the_gateway() -> None:
+def test_the_disruption_budget_and_the_scaler_select_the_gateway() -> None:
     assert of_kind("PodDisruptionBudget")["spec"]["selector"]["matchLabels"] == LABELS
     scaler = of_kind("HorizontalPodAutoscaler")["spec"]
     assert (scaler["scaleTargetRef"]["name"], scaler["minReplicas"] >= 2) == ("audit-gateway", True)
@@ -226,7 +226,7 @@ def test_every_metric_of_the_alerts_exists() -> None:
     metrics.on_circuit("s", "open")
     told = metrics.exposition().decode()
     told += generate_latest(ForwardMetrics("", lambda: 0.0).registry).decode()
-    # A counter of a family without a sample yet is told of by its TYPE line alone.
+    # A counter without a sample has a TYPE line only.
     families = set(re.findall(r"^# TYPE (\S+) ", told, flags=re.MULTILINE))
     families |= {f"{name}_bucket" for name in families}
     for rule in RULES:
@@ -242,12 +242,12 @@ def test_every_metric_of_the_alerts_exists() -> None:
     assert "/events" in routes()  # the route label of AuditGatewaySlow
 
 
-def test_the_alert_on_credentials_looks_at_every_status_that_refuses_them() -> None:
+def test_the_credentials_alert_covers_every_refusing_status() -> None:
     (rule,) = [rule for rule in RULES if rule["alert"] == "AuditGatewayCredentialsRefused"]
     (pattern,) = re.findall(r'outcome=~"([^"]+)"', rule["expr"])
-    answers = {status: error_for(Response(status, b"", {}, None), code="Refused").code for status in range(400, 600)}
-    refused = {status for status, code in answers.items() if code == SourceUnauthorized.code}
-    assert refused == {status for status in answers if re.fullmatch(pattern, str(status))}
+    codes = {status: error_for(Response(status, b"", {}, None), code="Refused").code for status in range(400, 600)}
+    refused = {status for status, code in codes.items() if code == SourceUnauthorized.code}
+    assert refused == {status for status in codes if re.fullmatch(pattern, str(status))}
 
 
 def test_the_scrape_finds_the_pods() -> None:

@@ -1,5 +1,5 @@
-"""The README's commands are run, and their output compared in everything but times and names. The documentation's
-generated parts are current, every setting is described, and the tests that it names exist."""
+"""Commands of the README have the documented output, except for times and names. The generated parts of the documents
+are current, every setting is described, and the tests that the documents name exist."""
 
 import json
 import re
@@ -19,23 +19,23 @@ EXAMPLES = README.split("\n## Examples\n")[1].split("\n## ")[0]
 
 
 def examples(text: str) -> list[tuple[str, str]]:
-    """(command, output) of each console block: the command ends where the shell has a whole one."""
+    """Return (command, output) of each console block. The command ends with the first line that completes it."""
     found = []
     for block in re.findall(r"```console\n\$ (.*?)```", text, re.DOTALL):
         lines = block.splitlines(keepends=True)
-        end = next(n for n in range(1, len(lines) + 1) if is_whole("".join(lines[:n])))
+        end = next(n for n in range(1, len(lines) + 1) if is_complete("".join(lines[:n])))
         found.append(("".join(lines[:end]), "".join(lines[end:])))
     return found
 
 
-def is_whole(command: str) -> bool:
+def is_complete(command: str) -> bool:
     checked = subprocess.run(["bash", "-n", "-c", command], capture_output=True, text=True, check=False)
     # An unfinished here-document is only a warning.
     return checked.returncode == 0 and not checked.stderr
 
 
 def shape(output: str) -> Any:
-    """What of an output is the same each time."""
+    """Return the parts of an output that are the same each time."""
     try:
         return skeleton(json.loads(output))
     except ValueError:
@@ -44,13 +44,13 @@ def shape(output: str) -> Any:
 
 
 def columns(line: str) -> list[str]:
-    """The columns of a table, or the words of any other line."""
+    """Return the columns of a table, or the words of any other line."""
     return re.split(r" {2,}", line) if "  " in line else line.split()
 
 
 def skeleton(value: Any) -> Any:
     if isinstance(value, dict):
-        # What a provider sent beyond the fields differs from event to event.
+        # `data` differs from event to event.
         return {name: "…" if name == "data" else skeleton(member) for name, member in value.items()}
     if isinstance(value, list):
         return [skeleton(member) for member in value]
@@ -76,7 +76,7 @@ def test_the_greeting_of_the_sandbox(sandbox: Running) -> None:
 
 
 def test_generated_parts_are_current() -> None:
-    # In a process of its own: the page of the command line needs Typer without Rich, chosen at import.
+    # In a new process: the page of the command line needs Typer without Rich, which is chosen at import.
     script = (
         "from docs.generate import pages\n"
         "print(*[page for page, text in pages().items() if page.read_text(encoding='utf-8') != text])"

@@ -24,7 +24,7 @@ def until_status(url: str, status: int) -> None:
 
 
 def until_all_workers_serve(url: str) -> None:
-    """The kernel spreads connections over the workers' listeners; those of a worker that still starts wait for it."""
+    """Wait for all workers: the kernel spreads connections over their listeners, also over those that still start."""
     for _ in range(20):
         until_status(f"{url}/health/ready", 200)
 
@@ -35,12 +35,12 @@ def is_refused(url: str) -> bool:
     except httpx.ConnectError:
         return True
     except httpx.TransportError:
-        pass  # among the last that were let in
+        pass  # accepted just before
     return False
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])
-def test_not_ready_first_and_what_is_under_way_is_finished(tmp_path: Path, workers: str) -> None:
+def test_readiness_fails_first_and_requests_complete(tmp_path: Path, workers: str) -> None:
     with served_world(None, EmulatorOptions(events=20)) as world:
         settings = {**world.env, "GATEWAY_AUTH": "off", "GATEWAY_SHUTDOWN_GRACE": "1.5"}
         with serving("--workers", workers, cwd=tmp_path, env=settings) as gateway, ThreadPoolExecutor(2) as pool:
@@ -51,20 +51,20 @@ def test_not_ready_first_and_what_is_under_way_is_finished(tmp_path: Path, worke
             gateway.process.send_signal(signal.SIGTERM)
             until_status(f"{gateway.url}/health/ready", 503)
             assert httpx.get(f"{gateway.url}/health/live").status_code == 200
-            assert httpx.get(f"{gateway.url}/event-types").status_code == 200, "who has not heard yet is still served"
+            assert httpx.get(f"{gateway.url}/event-types").status_code == 200, "served during the grace period"
             while not is_refused(f"{gateway.url}/health/live"):
-                assert not slow.done(), "who comes after the drain is refused at once, not put in a queue"
-            answer = slow.result()
+                assert not slow.done(), "new connections are refused, not queued"
+            response = slow.result()
             assert gateway.process.wait(timeout=30) == 0
             gateway.code = 0
-        assert answer.status_code == 200
-        assert len(answer.json()["data"]) == 20
+        assert response.status_code == 200
+        assert len(response.json()["data"]) == 20
         assert "Traceback" not in gateway.errors.read_text()
         assert "Cancel" not in gateway.errors.read_text()
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])
-def test_sighup_changes_nothing_and_a_second_sigterm_does_not_wait(tmp_path: Path, workers: str) -> None:
+def test_sighup_is_ignored_and_a_second_sigterm_stops_at_once(tmp_path: Path, workers: str) -> None:
     arguments = ("--sandbox", "--sandbox-events", "20", "--workers", workers)
     with serving(*arguments, cwd=tmp_path, env={"GATEWAY_SHUTDOWN_GRACE": "600"}) as gateway:
         until_all_workers_serve(gateway.url)
@@ -81,7 +81,7 @@ def test_sighup_changes_nothing_and_a_second_sigterm_does_not_wait(tmp_path: Pat
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])
-def test_ctrl_c_does_not_wait(tmp_path: Path, workers: str) -> None:
+def test_ctrl_c_stops_at_once(tmp_path: Path, workers: str) -> None:
     arguments = ("--sandbox", "--sandbox-events", "20", "--workers", workers)
     with serving(*arguments, cwd=tmp_path, env={"GATEWAY_SHUTDOWN_GRACE": "600"}) as gateway:
         gateway.stop(signal.SIGINT)
@@ -92,11 +92,11 @@ def test_ctrl_c_does_not_wait(tmp_path: Path, workers: str) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_streams_end_in_order(tmp_path: Path, number: signal.Signals) -> None:
+def test_streams_end_with_a_comment(tmp_path: Path, number: signal.Signals) -> None:
     with serving("--sandbox", "--sandbox-events", "50", cwd=tmp_path, env={"GATEWAY_SHUTDOWN_GRACE": "0.1"}) as gateway:
         url = f"{gateway.url}/events/stream?since=2020-01-01"
-        with httpx.stream("GET", url, headers={"Authorization": "Bearer sandbox"}, timeout=60) as answer:
-            lines = answer.iter_lines()
+        with httpx.stream("GET", url, headers={"Authorization": "Bearer sandbox"}, timeout=60) as response:
+            lines = response.iter_lines()
             while not next(lines).startswith("data: "):
                 pass
             gateway.process.send_signal(number)
@@ -135,7 +135,7 @@ def test_connections_that_arrive_together_are_spread_over_the_workers(tmp_path: 
 
 
 def accepted(pid: int, port: int) -> int:
-    """The established connections of a process to its own port, from /proc."""
+    """Return the number of established connections of a process to its own port, from /proc."""
     lines = [line.split() for line in Path(f"/proc/{pid}/net/tcp").read_text().splitlines()[1:]]
     inodes = {line[9] for line in lines if line[1].endswith(f":{port:04X}") and line[3] == "01"}
     count = 0
@@ -146,7 +146,7 @@ def accepted(pid: int, port: int) -> int:
 
 
 def is_running(pid: int) -> bool:
-    """Not one that ended, and that the system's first process has not waited for yet."""
+    """Return False also for a zombie."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2][0] != "Z"
     except (FileNotFoundError, ProcessLookupError):
@@ -154,6 +154,6 @@ def is_running(pid: int) -> bool:
 
 
 def children(parent: int) -> set[int]:
-    """The direct children of a process, from /proc."""
+    """Return the direct children of a process, from /proc."""
     listed = Path(f"/proc/{parent}/task").glob("*/children")
     return {int(pid) for file in listed for pid in file.read_text().split()}

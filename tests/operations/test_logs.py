@@ -1,4 +1,4 @@
-"""What a log line holds, and what it never does; a log that nothing reads must not stop the service."""
+"""Content, escaping and level of log lines; a log that nothing reads does not stop the service."""
 
 import fcntl
 import io
@@ -28,7 +28,7 @@ def lines(stream: io.StringIO) -> list[dict[str, object]]:
     return [json.loads(line) for line in stream.getvalue().splitlines()]
 
 
-def test_one_json_object_a_line_whatever_is_in_it(stream: io.StringIO) -> None:
+def test_each_line_is_one_escaped_json_object(stream: io.StringIO) -> None:
     structlog.get_logger().info("event", value="a\nb\x1b[31m\u2028")
     (line,) = lines(stream)
     assert line["value"] == "a\nb\x1b[31m\u2028"
@@ -52,7 +52,7 @@ def test_an_exception_is_logged_without_its_text(stream: io.StringIO) -> None:
         assert any("test_logs.py" in frame for frame in line["frames"])  # type: ignore[attr-defined]
 
 
-def test_libraries_are_heard_from_warning_on(stream: io.StringIO) -> None:
+def test_libraries_are_logged_from_warning_on(stream: io.StringIO) -> None:
     logging.getLogger("httpx").info('HTTP Request: GET https://example.com/?q=secret "200 OK"')
     logging.getLogger("uvicorn.error").info("Started server process")
     logging.getLogger("uvicorn.error").warning("Invalid HTTP request received.")
@@ -66,20 +66,20 @@ class Terminal(io.StringIO):
         return True
 
 
-@pytest.mark.parametrize("given", ["arguments", "variables"])
+@pytest.mark.parametrize("configured_by", ["arguments", "variables"])
 @pytest.mark.parametrize(
     ("stream", "form", "is_json"),
     [(Terminal, None, False), (Terminal, "auto", False), (Terminal, "json", True), (Terminal, "console", False),
      (io.StringIO, None, True), (io.StringIO, "auto", True), (io.StringIO, "console", False)],
 )  # fmt: skip
-def test_level_and_form_are_those_that_were_set(
-    monkeypatch: pytest.MonkeyPatch, given: str, stream: type[io.StringIO], form: str | None, is_json: bool
+def test_level_and_format_are_configurable(
+    monkeypatch: pytest.MonkeyPatch, configured_by: str, stream: type[io.StringIO], form: str | None, is_json: bool
 ) -> None:
-    """A terminal gets something readable, anything else JSON, where no form is set; audit records come at any level."""
+    """The default format is readable text on a terminal and JSON elsewhere; audit records are logged at any level."""
     levels, target = ("debug", "info", "warning", "error"), stream()
     with logged():  # restores logging
         for number, level in enumerate([None, *levels]):
-            if given == "arguments":
+            if configured_by == "arguments":
                 configure_logging(target, level=level, form=form)
             else:
                 for name, value in (("GATEWAY_LOG_LEVEL", level), ("GATEWAY_LOG_FORMAT", form)):
@@ -88,15 +88,15 @@ def test_level_and_form_are_those_that_were_set(
             for method in levels:
                 getattr(structlog.get_logger(), method)("line")
             logging.getLogger(AUDIT).info("audited")
-            heard = target.getvalue().splitlines()
-            assert sum("line" in line for line in heard) == (3 if level is None else 5 - number)
-            assert sum("audited" in line for line in heard) == 1
-            assert all(line.startswith("{") == is_json for line in heard)
+            written = target.getvalue().splitlines()
+            assert sum("line" in line for line in written) == (3 if level is None else 5 - number)
+            assert sum("audited" in line for line in written) == 1
+            assert all(line.startswith("{") == is_json for line in written)
             target.seek(0)
             target.truncate()
 
 
-def test_a_chain_that_was_cut_is_not_described() -> None:
+def test_a_suppressed_cause_is_not_described() -> None:
     def fail() -> None:
         try:
             raise ValueError
@@ -111,7 +111,7 @@ def test_a_chain_that_was_cut_is_not_described() -> None:
 SANDBOX = {"Authorization": "Bearer sandbox"}
 
 
-def test_a_stalled_reader_costs_lines_and_not_answers(tmp_path: Path) -> None:
+def test_a_stalled_log_reader_delays_no_response(tmp_path: Path) -> None:
     reader, writer = os.pipe()
     fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, 4096)  # ten lines
     try:
@@ -153,5 +153,5 @@ def test_dropped_lines_are_counted_and_reported() -> None:
     target.open.set()
     stream.flush_at_exit()
     dropped = int(target.text.partition('"count":')[2].partition("}")[0])
-    assert 89 <= dropped <= 90, "ten waited, and the thread may hold one"
+    assert 89 <= dropped <= 90, "ten were queued, and the thread may have one more"
     assert sum(line.isdigit() for line in target.text.splitlines()) == 100 - dropped

@@ -1,4 +1,4 @@
-"""What `deploy/nginx.conf` protects the gateway from, shown with a real nginx and raw sockets."""
+"""The protections of `deploy/nginx.conf`, with a real nginx and raw sockets."""
 
 import http.client
 import json
@@ -13,18 +13,18 @@ import httpx
 import pytest
 
 from tests.api.conftest import ALL, make_app
-from tests.api.memory import MemorySource, history
-from tests.api.server import rest, served, talk
+from tests.api.memory import memory_source
+from tests.api.server import read_to_end, send_raw, served
 from tests.operations.nginx import nginx
 from tests.waiting import wait_until
 
-#: Times of the shipped file, shortened so that the tests need not wait for them.
+#: Shorter timeouts than those of the file, to save waiting.
 SHORT = {
     "client_header_timeout 10s": "client_header_timeout 1s",
     "client_body_timeout 10s": "client_body_timeout 1s",
     "send_timeout 60s": "send_timeout 1s",
 }
-#: More than the buffers of all sockets between the ends hold.
+#: More than the buffers of all sockets contain.
 EVENTS = 20_000
 KEY = {"X-API-Key": ALL}
 
@@ -36,16 +36,16 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def ports(folder: Path) -> Iterator[tuple[int, int]]:
-    app = make_app([MemorySource("north", history("north", EVENTS))])
+    app = make_app([memory_source(EVENTS)])
     with served(app) as upstream, nginx(folder, upstream, **SHORT) as ports:
         yield ports
 
 
-def problem(answer: bytes) -> tuple[int, dict[str, Any]]:
-    head, _, body = answer.partition(b"\r\n\r\n")
+def problem(response: bytes) -> tuple[int, dict[str, Any]]:
+    head, _, body = response.partition(b"\r\n\r\n")
     assert b"application/problem+json" in head
-    found: dict[str, Any] = json.loads(body)
-    return int(head.split()[1]), found
+    value: dict[str, Any] = json.loads(body)
+    return int(head.split()[1]), value
 
 
 def test_pages_streams_and_exports_pass(ports: tuple[int, int]) -> None:
@@ -61,23 +61,23 @@ def test_pages_streams_and_exports_pass(ports: tuple[int, int]) -> None:
 
 def test_tls_is_served_with_the_mounted_certificate(ports: tuple[int, int], folder: Path) -> None:
     context = ssl.create_default_context(cafile=str(folder / "ca.crt"))
-    answer = httpx.get(f"https://localhost:{ports[1]}/health/live", verify=context)
-    assert answer.status_code == 200
+    response = httpx.get(f"https://localhost:{ports[1]}/health/live", verify=context)
+    assert response.status_code == 200
 
 
 def test_slow_headers_and_bodies_are_cut_off(ports: tuple[int, int]) -> None:
     head = b"GET /health/live HTTP/1.1\r\nHost: a\r\n"
-    slow = [talk(ports[0], sent) for sent in (b"", b"G", head)]
-    behind_another = talk(ports[0], head + b"\r\nGET /now")
-    body = talk(ports[0], b"POST /events HTTP/1.1\r\nHost: a\r\nContent-Length: 900\r\n\r\n")  # at most 30 s each
+    slow = [send_raw(ports[0], sent) for sent in (b"", b"G", head)]
+    pipelined = send_raw(ports[0], head + b"\r\nGET /now")
+    body = send_raw(ports[0], b"POST /events HTTP/1.1\r\nHost: a\r\nContent-Length: 900\r\n\r\n")  # at most 30 s each
     for connection in slow:
-        answer = rest(connection)
-        assert answer == b"" or problem(answer)[0] == 408
-    answer = rest(behind_another)
-    assert answer.startswith(b"HTTP/1.1 200 ")
-    behind = answer[answer.index(b"\r\n\r\n") :]
-    assert b"HTTP/1.1" not in behind or problem(behind[behind.index(b"HTTP/1.1") :])[0] == 408
-    rest(body)
+        response = read_to_end(connection)
+        assert response == b"" or problem(response)[0] == 408
+    response = read_to_end(pipelined)
+    assert response.startswith(b"HTTP/1.1 200 ")
+    second = response[response.index(b"\r\n\r\n") :]
+    assert b"HTTP/1.1" not in second or problem(second[second.index(b"HTTP/1.1") :])[0] == 408
+    read_to_end(body)
 
 
 @pytest.mark.parametrize(
@@ -96,17 +96,17 @@ def test_slow_headers_and_bodies_are_cut_off(ports: tuple[int, int]) -> None:
     ],
 )
 def test_requests_beyond_the_bounds_are_problems(ports: tuple[int, int], sent: bytes, status: int, code: str) -> None:
-    with talk(ports[0]) as connection:
+    with send_raw(ports[0]) as connection:
         try:
             connection.sendall(sent)
             connection.shutdown(socket.SHUT_WR)
-            answer = http.client.HTTPResponse(connection)  # nginx lingers for five seconds before it closes
-            answer.begin()
-            body = json.loads(answer.read())
+            response = http.client.HTTPResponse(connection)  # nginx lingers for five seconds before it closes
+            response.begin()
+            body = json.loads(response.read())
         except (OSError, http.client.HTTPException):
-            pytest.skip("closed before the answer was read")
-    assert answer.headers["content-type"] == "application/problem+json"
-    assert (answer.status, body["code"]) == (status, code)
+            pytest.skip("closed before the response was read")
+    assert response.headers["content-type"] == "application/problem+json"
+    assert (response.status, body["code"]) == (status, code)
 
 
 SMUGGLED = b"GET /smuggled HTTP/1.1\r\nHost: a\r\nX-API-Key: " + ALL.encode() + b"\r\n\r\n"
@@ -125,8 +125,10 @@ SMUGGLED = b"GET /smuggled HTTP/1.1\r\nHost: a\r\nX-API-Key: " + ALL.encode() + 
 )
 def test_a_request_of_ambiguous_length_is_refused(ports: tuple[int, int], folder: Path, head: bytes) -> None:
     before = (folder / "access.log").read_text().count('"path":"/smuggled"')
-    answer = rest(talk(ports[0], b"POST /health/live HTTP/1.1\r\nHost: a\r\nConnection: close\r\n" + head + SMUGGLED))
-    assert not re.match(rb"HTTP/1.1 2", answer)
+    response = read_to_end(
+        send_raw(ports[0], b"POST /health/live HTTP/1.1\r\nHost: a\r\nConnection: close\r\n" + head + SMUGGLED)
+    )
+    assert not re.match(rb"HTTP/1.1 2", response)
     assert (folder / "access.log").read_text().count('"path":"/smuggled"') == before
 
 
@@ -143,17 +145,17 @@ def test_a_caller_that_does_not_read_is_disconnected(ports: tuple[int, int], fol
     connection.sendall(request.encode())
     wait_until(lambda: ended() > before)
     connection.settimeout(10)
-    assert rest(connection).count(b"\n") < EVENTS
+    assert read_to_end(connection).count(b"\n") < EVENTS
 
 
-def test_no_query_stands_in_a_log(ports: tuple[int, int], folder: Path) -> None:
+def test_logs_contain_no_query(ports: tuple[int, int], folder: Path) -> None:
     httpx.get(f"http://127.0.0.1:{ports[0]}/events?q=anna@example.com", headers=KEY)
     logs = (folder / "access.log").read_text() + (folder / "error.log").read_text()
     assert '"path":"/events"' in logs
     assert "anna" not in logs
 
 
-def test_without_a_replica_it_is_a_problem_with_a_remedy(tmp_path: Path) -> None:
+def test_without_a_replica_a_request_gets_a_problem(tmp_path: Path) -> None:
     with nginx(tmp_path, 9) as (plain, _):
-        answer = httpx.get(f"http://127.0.0.1:{plain}/events")
-    assert (answer.status_code, answer.headers["Retry-After"], answer.json()["code"]) == (503, "1", "overloaded")
+        response = httpx.get(f"http://127.0.0.1:{plain}/events")
+    assert (response.status_code, response.headers["Retry-After"], response.json()["code"]) == (503, "1", "overloaded")

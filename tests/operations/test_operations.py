@@ -1,4 +1,4 @@
-"""`docs/operations.md`: its commands and the orders that it gives, carried out."""
+"""Run the commands and procedures of `docs/operations.md`."""
 
 import json
 import os
@@ -28,7 +28,7 @@ def blocks() -> list[str]:
 
 
 def replica(one: World, value: str) -> Feed:
-    """A replica with this GATEWAY_CURSOR_SECRET."""
+    """Return a replica with this GATEWAY_CURSOR_SECRET."""
     feed = one.gateway()
     secrets = Settings(cursor_secret=value).cursor_secrets
     found = Feed(list(feed.sources.values()), FeedSettings(secrets, clock=lambda: one.now))
@@ -42,14 +42,14 @@ async def test_the_documented_rotation_of_the_cursor_secret_loses_no_cursor() ->
     values = [step.replace("OLD", SECRET).replace("NEW", SECRET[::-1]) for step in ("OLD", *steps)]
     async with world(subnoto=EmulatorOptions(events=300)) as one:
         replicas = [replica(one, value) for value in values]
-        truth = (await walk(replicas[0], since="2001-01-01", limits=100)).ids
-        assert len(truth) == 300
-        # While a step is rolled out, replicas of before and after it answer in turn. Before the last step, the cursors
-        # of the old secret are used up.
+        expected = (await walk(replicas[0], since="2001-01-01", limits=100)).ids
+        assert len(expected) == 300
+        # During the rollout of a step, replicas with the old and the new setting alternate. Before the last step, no
+        # cursor of the old secret is in use.
         for before, after in pairwise(replicas):
             for order in ([before, after], [after, before]):
-                assert (await walk(order, since="2001-01-01", limits=17)).ids == truth
-        # A cursor that rests from before the first step opens up to the last but one.
+                assert (await walk(order, since="2001-01-01", limits=17)).ids == expected
+        # A cursor from before the first step is valid until the last step.
         resting = (await ask(replicas[0], since="2001-01-01", limit=50)).next_cursor
         for feed in replicas[:-1]:
             assert (await ask(feed, cursor=resting)).records
@@ -57,8 +57,7 @@ async def test_the_documented_rotation_of_the_cursor_secret_loses_no_cursor() ->
 
 @pytest.fixture
 def gateway_command() -> tuple[str, ...]:
-    """`audit-gateway`, which sees the folder `keys` at `seen`, read-only, as a container of compose.yaml does. As it is
-    where this user may not mount."""
+    """`audit-gateway` with `keys` mounted read-only at `seen`, as in the container, if this user may mount."""
     if os.geteuid() != 0 or subprocess.run(["unshare", "--mount", "true"], capture_output=True, check=False).returncode:
         return (COMMAND,)
     mount = "mount --bind keys seen && mount -o remount,ro,bind seen"
@@ -81,7 +80,7 @@ def test_the_documented_rotation_of_an_api_key(tmp_path: Path, gateway_command: 
         )  # fmt: skip
         return done.stdout.strip()
 
-    def modes() -> list[int]:
+    def file_modes() -> list[int]:
         return [stat.S_IMODE((tmp_path / name).stat().st_mode) for name in ("keys", "keys/keys.jsonl")]
 
     shell(folder)
@@ -89,8 +88,8 @@ def test_the_documented_rotation_of_an_api_key(tmp_path: Path, gateway_command: 
     (tmp_path / "tls" / "tls.key").touch()
     shell(readable)
     (tmp_path / "seen").mkdir()
-    seen = "keys" if gateway_command == (COMMAND,) else "seen"
-    settings = {"GATEWAY_API_KEYS_FILE": f"{seen}/keys.jsonl", "GATEWAY_CURSOR_SECRET": SECRET}
+    mounted = "keys" if gateway_command == (COMMAND,) else "seen"
+    settings = {"GATEWAY_API_KEYS_FILE": f"{mounted}/keys.jsonl", "GATEWAY_CURSOR_SECRET": SECRET}
     with serving("--sandbox", "--sandbox-events", "20", cwd=tmp_path, env=settings, command=gateway_command) as gateway:
 
         def status(key: str) -> int:
@@ -106,10 +105,10 @@ def test_the_documented_rotation_of_an_api_key(tmp_path: Path, gateway_command: 
         assert (status(new), status(old)) == (200, 401)
         third = shell(first.replace("siem-2", "siem-3"))
         assert (status(third), status(new), status(old)) == (200, 200, 401)
-        assert modes() == [0o755, 0o644], "the container's user can still read it"
+        assert file_modes() == [0o755, 0o644], "the container's user can still read it"
         scrape = httpx.get(f"{gateway.url}/metrics", headers={"Authorization": "Bearer sandbox"}).text
         assert 'gateway_requests_total{method="GET",route="/events",status="401"}' in scrape
-    # The audit trail, as the page filters it.
+    # The audit trail, with the documented filter.
     (filter_,) = [text for text in blocks() if text.startswith("grep")]
     shell(filter_.replace("gateway.log", "stderr.log"))
     trail = [json.loads(line) for line in (tmp_path / "audit.log").read_text().splitlines()]
@@ -117,7 +116,7 @@ def test_the_documented_rotation_of_an_api_key(tmp_path: Path, gateway_command: 
     assert {line["outcome"] for line in trail} >= {"allowed", "denied"}
 
 
-def test_a_secret_as_the_page_makes_it_is_long_enough() -> None:
+def test_the_documented_secret_is_long_enough() -> None:
     (command,) = [text for text in blocks() if text.startswith("openssl")]
-    made = subprocess.run(["sh", "-euc", command], capture_output=True, text=True, check=True).stdout.strip()
-    assert Settings(cursor_secret=made).cursor_secrets == (made,)
+    secret = subprocess.run(["sh", "-euc", command], capture_output=True, text=True, check=True).stdout.strip()
+    assert Settings(cursor_secret=secret).cursor_secrets == (secret,)

@@ -1,4 +1,4 @@
-"""Loopback addresses are never called through a proxy, and an unusable variable is named at start: by the command."""
+"""Loopback addresses are called directly, not through a proxy, and an invalid proxy variable is named at start."""
 
 import os
 from collections.abc import Iterator
@@ -24,59 +24,59 @@ SECRET = "whsec_" + "A" * 32
 
 @contextmanager
 def recording() -> Iterator[tuple[str, list[str]]]:
-    """Answer everything with an empty JSON object: the address, and the request lines."""
-    seen: list[str] = []
+    """Serve an empty JSON object for every request; yield the address and the request lines."""
+    requests: list[str] = []
 
     def record(request: BaseHTTPRequestHandler, _: bytes) -> None:
-        seen.append(request.requestline)
+        requests.append(request.requestline)
         send(request)
 
     with answering(record) as address:
-        yield address, seen
+        yield address, requests
 
 
 @pytest.fixture
 def proxied(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
-    """What a proxy that all variables name has seen."""
-    with recording() as (address, seen):
+    """The request lines of a proxy that all variables name."""
+    with recording() as (address, requests):
         for name in VARIABLES[:6]:
             monkeypatch.setenv(name, f"http://{address}")
         for name in VARIABLES[6:]:
             monkeypatch.delenv(name, raising=False)
-        yield seen
+        yield requests
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
-def test_the_clients_gateway_on_this_machine(proxied: list[str], host: str) -> None:
-    with recording() as (address, seen):
+def test_the_cli_calls_a_loopback_gateway_directly(proxied: list[str], host: str) -> None:
+    with recording() as (address, requests):
         port = address.partition(":")[2]
         client = Client(f"http://{host}:{port}", "key")
         try:
             client.get("/sources", ())
         finally:
             client.close()
-    assert (len(seen), proxied) == (1, [])
+    assert (len(requests), proxied) == (1, [])
 
 
-def test_the_keys_of_a_gateway_on_this_machine(proxied: list[str], tmp_path: Path) -> None:
+def test_verify_calls_a_loopback_gateway_directly(proxied: list[str], tmp_path: Path) -> None:
     (tmp_path / "export.ndjson").touch()
-    with recording() as (address, seen):
+    with recording() as (address, requests):
         proxies = {name: os.environ[name] for name in VARIABLES[:6]}
         run("verify", "export.ndjson", env={**proxies, "GATEWAY_URL": f"http://{address}"}, cwd=tmp_path)
-    assert (len(seen), proxied) == (1, [])
+    assert (len(requests), proxied) == (1, [])
 
 
-def test_a_receiver_on_this_machine(proxied: list[str]) -> None:
-    with recording() as (address, seen):
+def test_forward_calls_a_loopback_receiver_directly(proxied: list[str]) -> None:
+    with recording() as (address, requests):
         opened = open_target(
             f"http://{address}/hook", None, {**os.environ, "FORWARD_SECRET": SECRET}, tls_context(None, None)
         )
         opened.target.deliver([])
         opened.target.close()
-    assert (len(seen), proxied) == (1, [])
+    assert (len(requests), proxied) == (1, [])
 
 
-def test_a_receiver_elsewhere_is_reached_by_a_tunnel(proxied: list[str]) -> None:
+def test_forward_calls_other_receivers_through_the_proxy(proxied: list[str]) -> None:
     environment = {**os.environ, "FORWARD_SECRET": SECRET}
     opened = open_target("https://receiver.invalid/hook", None, environment, tls_context(None, None))
     with pytest.raises(Temporary):
@@ -85,12 +85,12 @@ def test_a_receiver_elsewhere_is_reached_by_a_tunnel(proxied: list[str]) -> None
     assert {line.partition(" HTTP")[0] for line in proxied} == {"CONNECT receiver.invalid:443"}
 
 
-async def test_an_issuer_on_this_machine(proxied: list[str]) -> None:
-    with recording() as (address, seen), structlog.testing.capture_logs():
+async def test_tokens_call_a_loopback_issuer_directly(proxied: list[str]) -> None:
+    with recording() as (address, requests), structlog.testing.capture_logs():
         keys = Tokens("i", "a", f"http://{address}/jwks", Pseudonyms("x" * 32), network=Network(os.environ))
         await keys._read()
         await keys.aclose()
-    assert (len(seen), proxied) == (1, [])
+    assert (len(requests), proxied) == (1, [])
 
 
 @pytest.mark.parametrize(
@@ -107,8 +107,8 @@ def test_an_unusable_variable_is_named_at_start(
     for variable in (*VARIABLES, "SSL_CERT_FILE"):
         monkeypatch.delenv(variable, raising=False)
     gateway = {} if command[0] == "serve" else {"GATEWAY_URL": "http://gateway.example", "GATEWAY_KEY": "key"}
-    found = run(*command, env={**gateway, name: value}, cwd=tmp_path)
-    assert found.returncode not in (0, None)
-    assert name in found.stderr
-    assert "Traceback" not in found.stderr
-    assert "Audit gateway on" not in found.stdout
+    ended = run(*command, env={**gateway, name: value}, cwd=tmp_path)
+    assert ended.returncode not in (0, None)
+    assert name in ended.stderr
+    assert "Traceback" not in ended.stderr
+    assert "Audit gateway on" not in ended.stdout

@@ -1,4 +1,4 @@
-"""Many replicas cost the providers what one does, and do without what they share when it is gone."""
+"""Many replicas make no more calls to the providers than one, and work without their shared state."""
 
 import asyncio
 import time
@@ -11,7 +11,7 @@ import pytest
 
 from tests.api.test_metrics import labelled, parse
 from tests.logged import lines, logged
-from tests.operations.replicas import get_all, processes, replicas, settled
+from tests.operations.replicas import finished_calls, get_all, processes, replicas
 from tests.valkey import IMPATIENT, Valkey, serving_valkey
 from tests.waiting import until
 from tests.worlds import SubnotoOptions, TaktikalOptions, World, served_world, window
@@ -41,44 +41,44 @@ def world() -> Iterator[World]:
 
 
 async def alone(world: World, **parameters: str) -> tuple[int, Any]:
-    """What one replica's total costs, and what it is."""
+    """Return the number of calls for the total of one replica, and the total."""
     async with replicas(world, None, 1) as (client,):
         world.reset_calls()
-        answer = await client.get("/events/count", params=parameters)
-        found = await settled(world)
+        response = await client.get("/events/count", params=parameters)
+        found = await finished_calls(world)
     world.reset_calls()
-    return found, [(source["name"], source["value"], source["unit"]) for source in answer.json()["sources"]]
+    return found, [(source["name"], source["value"], source["unit"]) for source in response.json()["sources"]]
 
 
-async def test_eight_replicas_ask_for_a_hot_total_once(world: World, empty: Valkey) -> None:
+async def test_eight_replicas_count_a_hot_total_once(world: World, empty: Valkey) -> None:
     parameters = window(world)
     cost, total = await alone(world, **parameters)
     async with replicas(world, empty.url(), 8) as clients:
-        answers = await asyncio.gather(
+        responses = await asyncio.gather(
             *(client.get("/events/count", params=parameters) for client in clients for _ in range(5))
         )
-        assert await settled(world) == cost
-        for answer in answers:
-            assert [(one["name"], one["value"], one["unit"]) for one in answer.json()["sources"]] == total
+        assert await finished_calls(world) == cost
+        for response in responses:
+            assert [(one["name"], one["value"], one["unit"]) for one in response.json()["sources"]] == total
         later = await asyncio.gather(*(client.get("/events/count", params=parameters) for client in clients))
-        assert all(source["cached"] for answer in later for source in answer.json()["sources"])
-        assert await settled(world) == cost
+        assert all(source["cached"] for response in later for source in response.json()["sources"])
+        assert await finished_calls(world) == cost
         others = [{**parameters, "q": "anna"}, {**parameters, "category": "team"}, window(world, 29)]
         for other in others:
-            assert (await clients[0].get("/events/count", params=other)).json()["sources"] != answers[0].json()[
+            assert (await clients[0].get("/events/count", params=other)).json()["sources"] != responses[0].json()[
                 "sources"
             ]
         fresh = await clients[3].get("/events/count", params=parameters, headers={"Cache-Control": "no-cache"})
         assert not any(source["cached"] for source in fresh.json()["sources"])
 
 
-async def test_a_replica_that_fails_leaves_the_total_to_the_next(world: World, empty: Valkey) -> None:
+async def test_a_failed_count_is_repeated_by_another_replica(world: World, empty: Valkey) -> None:
     world.subnoto.faults.answer(401, {}, times=1)
     async with replicas(world, empty.url(), 4) as clients:
         found = await asyncio.gather(
             *(client.get("/events/count", params={"source": "subnoto", "category": "team"}) for client in clients)
         )
-    assert sorted(answer.status_code for answer in found) == [200, 200, 200, 502], "an error is nobody else's"
+    assert sorted(response.status_code for response in found) == [200, 200, 200, 502], "an error is not shared"
 
 
 async def test_another_account_or_secret_shares_nothing(world: World, empty: Valkey) -> None:
@@ -89,14 +89,14 @@ async def test_another_account_or_secret_shares_nothing(world: World, empty: Val
         for each, secret in ((world, "s" * 40), (other, "s" * 40), (world, "t" * 40)):
             each.reset_calls()
             async with replicas(each, empty.url(), 1, cursor_secret=secret) as (client,):
-                answer = await client.get("/events/count", params={**parameters, "source": "subnoto"})
-                found.append((answer.json()["sources"][0]["value"], answer.json()["sources"][0]["cached"]))
-                assert await settled(each) > 0
+                response = await client.get("/events/count", params={**parameters, "source": "subnoto"})
+                found.append((response.json()["sources"][0]["value"], response.json()["sources"][0]["cached"]))
+                assert await finished_calls(each) > 0
         assert found[0] == found[2] != found[1]
         assert not any(cached for _, cached in found)
 
 
-async def test_what_is_shared_shows_nobody_anything(world: World, empty: Valkey) -> None:
+async def test_shared_state_contains_no_readable_value(world: World, empty: Valkey) -> None:
     async with replicas(world, empty.url(), 2, rate="100/minute") as clients:
         for client in clients:
             for filters in ({"q": "kanari@example.com"}, {"owner": "eigandi@example.com", "source": "taktikal"}):
@@ -104,7 +104,7 @@ async def test_what_is_shared_shows_nobody_anything(world: World, empty: Valkey)
         world.subnoto.faults.answer(429, {"retry-after": "300"}, times=2)
         await clients[0].get("/events", params={"source": "subnoto"})
     found = empty.everything()
-    assert len(found) >= 4, "totals, a pause, a caller's calls"
+    assert len(found) >= 4, "totals, a pause, the calls of a caller"
     text = repr(found).casefold()
     for secret in ("kanari", "eigandi", "example.com", "subnoto", "taktikal", "sandbox", "a secret of"):
         assert secret not in text
@@ -114,76 +114,76 @@ async def test_what_is_shared_shows_nobody_anything(world: World, empty: Valkey)
 # ---- limits ------------------------------------------------------------------------------------------------------
 
 
-async def test_a_callers_calls_are_counted_together(world: World, empty: Valkey) -> None:
+async def test_replicas_count_the_calls_of_a_caller_together(world: World, empty: Valkey) -> None:
     async with replicas(world, empty.url(), 4, rate="10/day") as clients:
-        answers = [await clients[number % 4].get("/event-types") for number in range(14)]
-    assert [answer.status_code for answer in answers] == [200] * 10 + [429] * 4
-    assert [answer.headers["ratelimit"].split(";")[1] for answer in answers[:10]] == [
+        responses = [await clients[number % 4].get("/event-types") for number in range(14)]
+    assert [response.status_code for response in responses] == [200] * 10 + [429] * 4
+    assert [response.headers["ratelimit"].split(";")[1] for response in responses[:10]] == [
         f"r={n}" for n in range(9, -1, -1)
     ]
-    assert 1 <= int(answers[-1].headers["retry-after"]) <= 86_400
+    assert 1 <= int(responses[-1].headers["retry-after"]) <= 86_400
 
 
-# ---- without what is shared --------------------------------------------------------------------------------------
+# ---- outages of the shared state ----------------------------------------------------------------------------------
 
 
-async def up(client: httpx.AsyncClient) -> float:
+async def shared_state_up(client: httpx.AsyncClient) -> float:
     samples = parse((await client.get("/metrics")).text)
     return samples[labelled("gateway_shared_state_up", store="redis")]
 
 
-async def ask_until_up(client: httpx.AsyncClient) -> None:
+async def call_until_up(client: httpx.AsyncClient) -> None:
     async with asyncio.timeout(30):
-        while await up(client) != 1:
+        while await shared_state_up(client) != 1:
             assert (await client.get("/events/count")).status_code == 200
             await asyncio.sleep(0.1)
 
 
-async def test_redis_goes_and_comes_and_nobody_notices(world: World) -> None:
+async def test_an_outage_of_redis_changes_no_response(world: World) -> None:
     with serving_valkey() as valkey, logged() as log:
         async with replicas(world, valkey.url(IMPATIENT), 2, rate="1000/minute", totals_ttl=0.01) as clients:
-            wanted = (await clients[0].get("/events", params=window(world))).json()
-            assert [await up(client) for client in clients] == [1, 1]
-            for break_it, mend_it in ((valkey.kill, valkey.start), (valkey.freeze, valkey.thaw)):
-                break_it()
+            expected = (await clients[0].get("/events", params=window(world))).json()
+            assert [await shared_state_up(client) for client in clients] == [1, 1]
+            for break_state, restore_state in ((valkey.kill, valkey.start), (valkey.freeze, valkey.thaw)):
+                break_state()
                 try:
                     for client in clients:
                         page = (await client.get("/events", params={**window(world), "include": "total"})).json()
-                        assert page["data"] == wanted["data"]
+                        assert page["data"] == expected["data"]
                         assert page["total"]["sources"][0]["value"] > 0
-                    assert [await up(client) for client in clients] == [0, 0]
+                    assert [await shared_state_up(client) for client in clients] == [0, 0]
                 finally:
-                    mend_it()
+                    restore_state()
                 for client in clients:
-                    await ask_until_up(client)
-    # Of each replica and outage.
+                    await call_until_up(client)
+    # For each replica and outage.
     assert (len(lines(log, "shared_state_down")), len(lines(log, "shared_state_up"))) == (4, 4)
 
 
-async def test_emptied_or_full_of_nonsense_it_changes_nothing(world: World, empty: Valkey) -> None:
+async def test_emptied_or_invalid_shared_state_changes_no_response(world: World, empty: Valkey) -> None:
     parameters = {**window(world), "include": "total"}
     async with replicas(world, empty.url(), 2, rate="1000/minute", totals_ttl=0.01) as clients:
-        wanted = (await clients[0].get("/events", params=parameters)).json()
+        expected = (await clients[0].get("/events", params=parameters)).json()
         for attempt in range(6):
             with empty.client as client:
                 for key in list(client.scan_iter()):
                     client.delete(key)
-                    # A number is a number: what stands under a caller's name is what it has called.
+                    # Any number under a caller's key is the count of its calls.
                     if attempt and not (b":caller:" in key and attempt == 5):
                         client.set(key, ("nonsense", "7", "\0" * 99, "[]", "9" * 30)[attempt - 1], px=5000)
             for each in clients:
                 found = (await each.get("/events", params=parameters)).json()
-                assert found["data"] == wanted["data"]
+                assert found["data"] == expected["data"]
                 assert [one["value"] for one in found["total"]["sources"]] == [
-                    one["value"] for one in wanted["total"]["sources"]
+                    one["value"] for one in expected["total"]["sources"]
                 ]
 
 
 # ---- real processes ----------------------------------------------------------------------------------------------
 
 
-async def test_workers_and_hosts_together_cost_what_one_costs(world: World, empty: Valkey, tmp_path: Path) -> None:
-    """Two commands, as on two hosts: a hot total, pages in turn, a source's rate, a pause."""
+async def test_workers_and_hosts_make_no_more_calls_than_one(world: World, empty: Valkey, tmp_path: Path) -> None:
+    """Two commands, as on two hosts: a total, pages, the rate of a source, and a pause."""
     parameters = window(world)
     cost, total = await alone(world, **parameters)
     secret = {"CURSOR_SECRET": "a secret of both hosts that is long enough for it", "SOURCE_RATE": "20"}
@@ -192,57 +192,55 @@ async def test_workers_and_hosts_together_cost_what_one_costs(world: World, empt
         processes(world, empty, tmp_path / "other", **secret) as other,
     ):
         urls = [one.url, other.url]
-        answers = await get_all(urls, "/events/count", 16, params=parameters)
-        assert await settled(world) == cost
-        for answer in answers:
-            assert [(one["name"], one["value"], one["unit"]) for one in answer.json()["sources"]] == total
+        responses = await get_all(urls, "/events/count", 16, params=parameters)
+        assert await finished_calls(world) == cost
+        for response in responses:
+            assert [(one["name"], one["value"], one["unit"]) for one in response.json()["sources"]] == total
 
         pages = [(await get_all(urls[:1], "/events", 1, params=parameters))[0].json()]
         while (cursor := pages[-1]["page"]["next_cursor"]) is not None and len(pages) < 3:
-            both = [answer.json() for answer in await get_all(urls, "/events", 4, params={"cursor": cursor})]
-            # Cursors may differ in hints, of how dense a log is: each answer's is used in turn.
-            cursors = [answer["page"].pop("next_cursor") for answer in both]
-            assert both == [both[0]] * len(both), "the same page and ids everywhere"
-            both[0]["page"]["next_cursor"] = cursors[len(pages) % len(cursors)]
-            pages.append(both[0])
+            same_page = [response.json() for response in await get_all(urls, "/events", 4, params={"cursor": cursor})]
+            # Cursors may differ in their hints of the density of a log: the responses' cursors are used alternately.
+            cursors = [response["page"].pop("next_cursor") for response in same_page]
+            assert same_page == [same_page[0]] * len(same_page), "the same page and ids from each worker"
+            same_page[0]["page"]["next_cursor"] = cursors[len(pages) % len(cursors)]
+            pages.append(same_page[0])
         assert len(pages) == 3
 
         world.reset_calls()
         begun = time.monotonic()
         await get_all(urls, "/events", 10, params={**parameters, "source": "subnoto", "limit": "300"})
-        # Three processes by themselves would let twenty go at once each.
-        assert 40 < await settled(world) <= 20 + 20 * (time.monotonic() - begun) + 1
+        # Without a shared rate, each of three processes would begin with 20 calls.
+        assert 40 < await finished_calls(world) <= 20 + 20 * (time.monotonic() - begun) + 1
 
         world.reset_calls()
-        # Several, because a process may begin with optional calls, which demand no pause of the others.
+        # Several faults, because a process may begin with optional calls, which cause no shared pause.
         world.taktikal.faults.answer(429, {"retry-after": "300"}, times=50)
         first = (await get_all(urls, "/events", 1, params={"source": "taktikal"}))[0]
         world.taktikal.faults.clear()
-        made = await settled(world)
+        calls_made = await finished_calls(world)
         refused = await get_all(urls, "/events", 8, params={"source": "taktikal"})
-        assert {answer.status_code for answer in (first, *refused)} == {503}
-        assert await settled(world) == made
+        assert {response.status_code for response in (first, *refused)} == {503}
+        assert await finished_calls(world) == calls_made
     for running in (one, other):
         assert running.code == 0
         assert "Traceback" not in running.errors.read_text()
 
 
-async def test_workers_whose_secret_was_made_for_them_are_replicas_too(
-    world: World, empty: Valkey, tmp_path: Path
-) -> None:
+async def test_workers_share_a_generated_secret(world: World, empty: Valkey, tmp_path: Path) -> None:
     parameters = window(world)
     cost, _ = await alone(world, **parameters)
     with processes(world, empty, tmp_path, "--workers", "2") as running:
         await get_all([running.url], "/events/count", 12, params=parameters)
-        assert await settled(world) == cost
+        assert await finished_calls(world) == cost
         ids: list[str] = []
-        asked: dict[str, str] = {**parameters, "limit": "200"}
+        query: dict[str, str] = {**parameters, "limit": "200"}
         while True:
-            (answer,) = await get_all([running.url], "/events", 1, params=asked)
-            ids += [event["id"] for event in answer.json()["data"]]
-            if answer.json()["page"]["next_cursor"] is None:
+            (response,) = await get_all([running.url], "/events", 1, params=query)
+            ids += [event["id"] for event in response.json()["data"]]
+            if response.json()["page"]["next_cursor"] is None:
                 break
-            asked = {"cursor": answer.json()["page"]["next_cursor"]}
+            query = {"cursor": response.json()["page"]["next_cursor"]}
     since = world.now - 30 * DAY
     assert len(ids) == len(set(ids)) == sum(row[0] >= since for row in world.truth())
     assert running.code == 0
@@ -251,11 +249,9 @@ async def test_workers_whose_secret_was_made_for_them_are_replicas_too(
     assert any("GATEWAY_REDIS_URL" in warning for warning in warnings)
 
 
-async def test_a_worker_that_is_killed_while_it_counts_is_not_waited_for(
-    world: World, empty: Valkey, tmp_path: Path
-) -> None:
+async def test_a_count_succeeds_if_the_counting_worker_is_killed(world: World, empty: Valkey, tmp_path: Path) -> None:
     parameters = {**window(world), "source": "subnoto"}
-    # The other waits for seven tenths of the deadline.
+    # The other process waits for 7/10 of the deadline.
     secret = {"CURSOR_SECRET": "a secret of both hosts that is long enough for it", "DEADLINE": "9"}
     with (
         processes(world, empty, tmp_path / "one", **secret) as one,
@@ -267,6 +263,6 @@ async def test_a_worker_that_is_killed_while_it_counts_is_not_waited_for(
         one.process.kill()
         one.code = one.process.wait(timeout=30)
         world.subnoto.faults.clear()
-        (answer,) = await get_all([other.url], "/events/count", 1, params=parameters)
-        assert answer.status_code == 200
+        (response,) = await get_all([other.url], "/events/count", 1, params=parameters)
+        assert response.status_code == 200
         assert isinstance((await asyncio.gather(dying, return_exceptions=True))[0], httpx.HTTPError)

@@ -1,4 +1,4 @@
-"""The steps of the Dockerfile, run here: what it installs is all that the gateway needs, and it writes nowhere."""
+"""The steps of the Dockerfile install all that the gateway needs, and it writes no file."""
 
 import os
 import re
@@ -22,7 +22,7 @@ from sandbox.serving import serve
 from sandbox.subnoto import Emulator, EmulatorOptions
 from tests.process import environment
 
-COMPILING = {"PYTHONDONTWRITEBYTECODE": ""}  #: pip compiles what it installs, uv does not: the first start does it
+COMPILING = {"PYTHONDONTWRITEBYTECODE": ""}  #: pip compiles packages at installation, uv at the first start
 
 
 def install(prefix: Path, *extras: str) -> None:
@@ -43,8 +43,8 @@ def prefix() -> Iterator[Path]:
         yield found
 
 
-def started_and_stopped(command: Sequence[str], cwd: Path, env: Mapping[str, str] | None = None) -> list[int]:
-    """Serves, asks both health endpoints for their status, and stops it as an orchestrator does."""
+def serve_and_stop(command: Sequence[str], cwd: Path, env: Mapping[str, str] | None = None) -> list[int]:
+    """Serve, read both health endpoints, stop with SIGTERM, and return the statuses."""
     serving = subprocess.Popen(
         command, cwd=cwd, env=environment({**COMPILING, **(env or {})}), stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         text=True,
@@ -62,20 +62,20 @@ def started_and_stopped(command: Sequence[str], cwd: Path, env: Mapping[str, str
     return statuses
 
 
-def test_the_image_holds_all_that_the_gateway_runs_on(prefix: Path, tmp_path: Path) -> None:
+def test_the_image_contains_every_dependency(prefix: Path, tmp_path: Path) -> None:
     command = str(prefix / "bin" / "audit-gateway")
     document = subprocess.run(
         [command, "openapi"], env=environment(COMPILING), capture_output=True, text=True, timeout=60, check=True,
         cwd=tmp_path,
     )  # fmt: skip
     assert document.stdout == Path("openapi/openapi.json").read_text(encoding="utf-8")
-    assert started_and_stopped([command, "serve", "--sandbox", "--port", "0"], tmp_path) == [200, 200]
+    assert serve_and_stop([command, "serve", "--sandbox", "--port", "0"], tmp_path) == [200, 200]
 
 
 @pytest.fixture
 def confined(tmp_path: Path) -> str:
-    """The start of a shell command that shows its program a read-only root with an empty /tmp of its own, and takes
-    every capability from it: what `deploy/` does to the container."""
+    """The beginning of a shell command that confines its program like the container of `deploy/`: a read-only root, an
+    empty /tmp, no capability."""
     command = (
         f"mount --rbind / {tmp_path} && mount -o remount,ro,bind {tmp_path} && mount -t tmpfs tmpfs {tmp_path}/tmp"
         f" && exec chroot {tmp_path} setpriv --bounding-set=-all --inh-caps=-all --no-new-privs"
@@ -98,10 +98,10 @@ def test_a_read_only_root_and_no_capabilities_are_enough(prefix: Path, confined:
     with serve(Emulator(EmulatorOptions(events=50)).app) as base_url:
         env = {**Emulator(EmulatorOptions(events=0)).env(base_url), "GATEWAY_AUTH": "off"}
         script = f"{confined} {shlex.join(command)}"
-        assert started_and_stopped(["unshare", "--mount", "sh", "-c", script], Path("/"), env) == [200, 200]
+        assert serve_and_stop(["unshare", "--mount", "sh", "-c", script], Path("/"), env) == [200, 200]
 
 
-def test_extras_are_named_when_they_are_missing_and_can_be_added(prefix: Path, tmp_path: Path) -> None:
+def test_a_missing_extra_is_named_and_can_be_added(prefix: Path, tmp_path: Path) -> None:
     command = [str(prefix / "bin" / "audit-gateway"), "serve", "--port", "0"]
     with serve(Emulator(EmulatorOptions(events=10)).app) as base_url:
         env = {**Emulator(EmulatorOptions(events=0)).env(base_url), "SUBNOTO_TRANSPORT": "tunnel"}
@@ -112,11 +112,11 @@ def test_extras_are_named_when_they_are_missing_and_can_be_added(prefix: Path, t
         assert 'pip install ".[subnoto-tunnel]"' in " ".join(refused.stderr.split())
         assert EmulatorOptions().secret_key not in refused.stderr
         install(prefix, "subnoto-tunnel")
-        assert started_and_stopped(command, tmp_path, env) == [200, 200]
+        assert serve_and_stop(command, tmp_path, env) == [200, 200]
 
 
 @pytest.mark.parametrize("extra", ["otle", "build"])
-def test_an_extra_that_there_is_not_is_refused(extra: str, tmp_path: Path) -> None:
+def test_an_unknown_extra_is_refused(extra: str, tmp_path: Path) -> None:
     done = subprocess.run(
         ["deploy/install-runtime", str(tmp_path / "x"), sys.executable, extra],
         capture_output=True, text=True, timeout=60, check=False,
@@ -129,7 +129,7 @@ def pins(path: str) -> set[str]:
     return set(re.findall(r"^[a-z0-9][\w.-]*==[^\s;]+", Path(path).read_text(encoding="utf-8"), flags=re.MULTILINE))
 
 
-def test_nothing_is_installed_but_what_is_locked(prefix: Path) -> None:
+def test_only_locked_packages_are_installed(prefix: Path) -> None:
     (packages,) = (prefix / "lib").glob("python3*/site-packages")
     found = {f"{canonicalize_name(one.name)}=={one.version}" for one in metadata.distributions(path=[str(packages)])}
     # A test before this one may have added the extra.
@@ -140,7 +140,7 @@ def test_nothing_is_installed_but_what_is_locked(prefix: Path) -> None:
 
 
 @pytest.mark.parametrize("extra", ["otel", "subnoto-tunnel"])
-def test_the_lock_of_an_extra_holds_the_rest_in_the_same_versions(extra: str) -> None:
+def test_the_lock_of_an_extra_contains_the_core_lock(extra: str) -> None:
     core, more = pins("requirements.lock"), pins(f"deploy/requirements-{extra}.lock")
     assert core < more <= pins("requirements-dev.lock")
 
@@ -155,7 +155,7 @@ def locked(path: Path) -> list[Requirement]:
 
 @pytest.mark.parametrize("version", ["3.11.0", "3.11.2", "3.12.3", "3.13.1"])
 @pytest.mark.parametrize("path", LOCKS, ids=lambda path: path.name)
-def test_a_lock_is_whole_for_every_python(path: Path, version: str) -> None:
+def test_a_lock_is_complete_for_every_python(path: Path, version: str) -> None:
     python = {**default_environment(), "python_full_version": version, "python_version": version.rpartition(".")[0]}
     held = [each for each in locked(path) if each.marker is None or each.marker.evaluate(python)]
     names = {canonicalize_name(each.name) for each in held}
@@ -173,4 +173,4 @@ def _requires(name: str) -> list[str]:
     try:
         return metadata.requires(name) or []
     except metadata.PackageNotFoundError:
-        return []  # for another Python than this one
+        return []  # of another version of Python

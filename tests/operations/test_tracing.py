@@ -1,4 +1,4 @@
-"""Traces of the real command, taken by a collector: what is in them, what is not, and that they cost no answer."""
+"""Traces of the real command: their spans, without private values, and failures of the collector."""
 
 import json
 import socket
@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from app.tracing import ALLOWED, tracing_warnings
-from tests.operations.collector import Collector, Sent, collecting
+from tests.operations.collector import Collector, Span, collecting
 from tests.privacy.canary import (
     ALL_PRIVATE,
     ALL_SECRETS,
@@ -32,25 +32,25 @@ SINCE = {"since": "2020-01-01"}
 ROUNDS = 10
 
 
-def settings(collector: str, world: World | None = None, **more: str) -> dict[str, str]:
+def settings(collector: str, world: World | None = None, **extra: str) -> dict[str, str]:
     return {
         **(world.env if world else {}),
         "GATEWAY_AUTH": "off",
         "OTEL_EXPORTER_OTLP_ENDPOINT": collector,
         "OTEL_BSP_SCHEDULE_DELAY": "50",
-        # Would make FastAPI send spans and logs of its own, with everything that must not be in them.
+        # FastAPI must not send its own spans and logs, which would contain private values.
         "FASTAPI_OTEL_AUTO_CONFIGURE": "true",
-        **more,
+        **extra,
     }
 
 
 @contextmanager
-def traced(path: Path, *arguments: str, **more: str) -> Iterator[tuple[Running, World, Collector]]:
-    """A gateway over both emulators, and its collector. All has been sent when the block ends."""
+def traced(path: Path, *arguments: str, **extra: str) -> Iterator[tuple[Running, World, Collector]]:
+    """Run a gateway over both emulators and a collector. All spans have been sent when the block ends."""
     with (
         served_world(TaktikalOptions(events=120), SubnotoOptions(events=120)) as world,
         collecting() as collector,
-        serving(*arguments, cwd=path, env=settings(collector.url, world, **more)) as gateway,
+        serving(*arguments, cwd=path, env=settings(collector.url, world, **extra)) as gateway,
     ):
         yield gateway, world, collector
         gateway.stop()
@@ -59,7 +59,7 @@ def traced(path: Path, *arguments: str, **more: str) -> Iterator[tuple[Running, 
         assert {name for span in collector.spans for name in span.attributes} <= ALLOWED
 
 
-def below(spans: list[Sent], parent: Sent) -> list[Sent]:
+def children_of(spans: list[Span], parent: Span) -> list[Span]:
     return [span for span in spans if (span.trace, span.parent) == (parent.trace, parent.id)]
 
 
@@ -67,13 +67,13 @@ def requests(gateway: Running) -> list[dict[str, Any]]:
     return [line for line in gateway.log if line["event"] == "request"]
 
 
-def test_a_request_its_page_and_its_calls(tmp_path: Path) -> None:
-    more = {"OTEL_SERVICE_NAME": "gateway-in-a-test", "OTEL_RESOURCE_ATTRIBUTES": "deployment.environment.name=test"}
-    with traced(tmp_path, **more) as (gateway, world, collector):
+def test_spans_of_a_request_and_its_calls(tmp_path: Path) -> None:
+    extra = {"OTEL_SERVICE_NAME": "gateway-in-a-test", "OTEL_RESOURCE_ATTRIBUTES": "deployment.environment.name=test"}
+    with traced(tmp_path, **extra) as (gateway, world, collector):
         world.taktikal.faults.answer(503)
         headers = {"traceparent": CALLER, "x-request-id": "one-of-mine"}
-        answer = httpx.get(f"{gateway.url}/events", params=SINCE | {"limit": "5"}, headers=headers, timeout=30)
-        assert answer.status_code == 200
+        response = httpx.get(f"{gateway.url}/events", params=SINCE | {"limit": "5"}, headers=headers, timeout=30)
+        assert response.status_code == 200
     (server,) = [span for span in collector.spans if span.kind == "server"]
     assert f"00-{server.trace}-{server.parent}-01" == CALLER
     assert server.name == "GET /events"
@@ -81,7 +81,7 @@ def test_a_request_its_page_and_its_calls(tmp_path: Path) -> None:
     assert server.attributes["http.response.status_code"] == 200
     assert server.resource["service.name"] == "gateway-in-a-test"
     assert server.resource["deployment.environment.name"] == "test"
-    calls = below(collector.spans, server)
+    calls = children_of(collector.spans, server)
     assert {call.kind for call in calls} == {"client"}
     assert len(calls) == len(collector.spans) - 1 == world.calls()
     assert [call.attributes["http.response.status_code"] for call in calls if call.failed] == [503]
@@ -91,7 +91,7 @@ def test_a_request_its_page_and_its_calls(tmp_path: Path) -> None:
     assert line["span_id"] == audit["span_id"] == server.id
 
 
-def test_every_kind_of_request(tmp_path: Path) -> None:
+def test_spans_of_every_kind_of_request(tmp_path: Path) -> None:
     with traced(tmp_path, "--workers", "2") as (gateway, world, collector), httpx.Client(timeout=30) as client:
         get = lambda path, **params: client.get(gateway.url + path, params=params)  # noqa: E731
         event = get("/events", limit="1", **SINCE).json()["data"][0]["id"]
@@ -106,16 +106,16 @@ def test_every_kind_of_request(tmp_path: Path) -> None:
     assert not any("such" in span.name for span in servers)
     assert len({span.trace for span in servers}) == len(servers)
     (failed,) = [span for span in servers if span.failed]
-    assert len(below(collector.spans, failed)) == 3, "each attempt"
+    assert len(children_of(collector.spans, failed)) == 3, "one span per attempt"
     assert not any(span.message for span in collector.spans)
 
 
-def test_what_a_stream_reads_later_is_not_in_its_trace(tmp_path: Path) -> None:
+def test_polls_of_a_stream_are_not_in_its_trace(tmp_path: Path) -> None:
     with (
         traced(tmp_path, GATEWAY_STREAM_POLL="0.1") as (gateway, _world, collector),
-        httpx.stream("GET", f"{gateway.url}/events/stream", params=SINCE, timeout=30) as answer,
+        httpx.stream("GET", f"{gateway.url}/events/stream", params=SINCE, timeout=30) as response,
     ):
-        lines = answer.iter_lines()
+        lines = response.iter_lines()
         while not next(lines).startswith("data: "):
             pass
         collector.until(lambda spans: len({span.trace for span in spans}) >= 4)
@@ -123,17 +123,17 @@ def test_what_a_stream_reads_later_is_not_in_its_trace(tmp_path: Path) -> None:
     assert server.name == "GET /events/stream"
 
 
-def test_no_secret_and_nobodys_data_is_in_a_span(tmp_path: Path) -> None:
+def test_spans_contain_no_secret_and_no_personal_data(tmp_path: Path) -> None:
     planted = [*ALL_PRIVATE, *ALL_SECRETS, *NAMES, *EMAILS, *LINKS]
     own = {name: value for name, value in SECRETS.items() if name.isupper()}
-    more = {
+    extra = {
         **own, "GATEWAY_AUTH": "on", "GATEWAY_API_KEYS": KEY_LINES,
         "OTEL_EXPORTER_OTLP_HEADERS": f"authorization={SECRETS['TAKTIKAL_API_KEY']}",
     }  # fmt: skip
     with planted_world() as world, collecting() as collector:
-        env = settings(collector.url, world, **more)
+        env = settings(collector.url, world, **extra)
         with serving(cwd=tmp_path, env=env) as gateway, httpx.Client(base_url=gateway.url, timeout=30) as client:
-            statuses = [answer.status_code for answer in exercise(client, world)]
+            statuses = [response.status_code for response in exercise(client, world)]
             gateway.stop()
         log = gateway.errors.read_text()
     assert {200, 401, 404, 422, 502} <= set(statuses)
@@ -145,9 +145,9 @@ def test_no_secret_and_nobodys_data_is_in_a_span(tmp_path: Path) -> None:
 
 
 def exercise(client: httpx.Client, world: World) -> Iterator[httpx.Response]:
-    """Every place of a request for a text, each with what must not come out; and providers that quote it."""
-    for who in ("key", "plain key"):
-        client.headers["authorization"] = f"Bearer {SECRETS[who]}"
+    """Send private values in every part of a request, and let providers quote them."""
+    for caller in ("key", "plain key"):
+        client.headers["authorization"] = f"Bearer {SECRETS[caller]}"
         events = client.get("/events", params=SINCE | {"include": "raw"})
         yield events
         yield client.get(f"/events/{events.json()['data'][0]['id']}")
@@ -176,8 +176,8 @@ def exercise(client: httpx.Client, world: World) -> Iterator[httpx.Response]:
 
 
 @contextmanager
-def a_port(*, listening: bool) -> Iterator[str]:
-    """A collector that is away; or one that takes connections and never says a word."""
+def unresponsive_port(*, listening: bool) -> Iterator[str]:
+    """The address of a closed port, or of one that accepts connections and never responds."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         if listening:
@@ -185,39 +185,39 @@ def a_port(*, listening: bool) -> Iterator[str]:
         yield f"http://127.0.0.1:{taken.getsockname()[1]}"
 
 
-def test_a_collector_that_is_away_changes_no_answer(tmp_path: Path) -> None:
+def test_an_unreachable_collector_changes_no_response(tmp_path: Path) -> None:
     asked = ["/events?since=2020-01-01&limit=50", "/events/count?since=2020-01-01", "/events/unknown"]
 
-    def answers(url: str) -> list[Any]:
-        told = []
+    def read_responses(url: str) -> list[Any]:
+        results = []
         with httpx.Client(base_url=url, timeout=30) as client:
             for path in asked * ROUNDS:
-                answer = client.get(path)
-                body = answer.json()
-                told.append((answer.status_code, body.get("data"), body.get("value"), body.get("code")))
-        return told
+                response = client.get(path)
+                body = response.json()
+                results.append((response.status_code, body.get("data"), body.get("value"), body.get("code")))
+        return results
 
     with served_world(TaktikalOptions(events=60), SubnotoOptions(events=60)) as world:
         with serving(cwd=tmp_path, env={**world.env, "GATEWAY_AUTH": "off"}) as plain:
-            untraced = answers(plain.url)
+            untraced = read_responses(plain.url)
         assert not any("trace_id" in line for line in plain.log)
         for listening in (False, True):
-            with a_port(listening=listening) as collector:
+            with unresponsive_port(listening=listening) as collector:
                 env = settings(collector, world, OTEL_EXPORTER_OTLP_TIMEOUT="0.3", OTEL_BSP_MAX_QUEUE_SIZE="64",
                                OTEL_BSP_MAX_EXPORT_BATCH_SIZE="8")  # fmt: skip
                 with serving(cwd=tmp_path, env=env) as gateway:
-                    assert answers(gateway.url) == untraced
+                    assert read_responses(gateway.url) == untraced
                     gateway.stop()
                 assert gateway.code == 0
             events = [line["event"] for line in gateway.log]
             assert events.count("traces_not_delivered") == 1
             assert events.count("request") == len(asked) * ROUNDS
-            # Besides, there may be that the queue is full, or that the rest could not be sent at the end.
-            rest = set(events) - {"request", "access", "configuration", "traces_not_delivered"}
-            assert rest <= {"Queue full, dropping Span.", "traces_not_flushed"}
+            # Other lines report a full queue, or spans that could not be sent at the end.
+            others = set(events) - {"request", "access", "configuration", "traces_not_delivered"}
+            assert others <= {"Queue full, dropping Span.", "traces_not_flushed"}
 
 
-def test_traces_that_are_not_wanted_need_no_setting() -> None:
+def test_disabled_traces_need_no_setting() -> None:
     wrong = {"OTEL_EXPORTER_OTLP_ENDPOINT": "localhost:4318"}
     assert len(tracing_warnings(wrong)) == 1
     for off in ({"OTEL_SDK_DISABLED": "true"}, {"OTEL_TRACES_EXPORTER": "none"}):
@@ -243,9 +243,9 @@ def test_the_core_needs_no_sdk(tmp_path: Path) -> None:
     env = {"PYTHONPATH": str(tmp_path), "OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9"}
     with serving("--sandbox", "--sandbox-events", "20", cwd=tmp_path, env=env) as gateway:
         headers = {"authorization": "Bearer sandbox"}
-        answer = httpx.get(f"{gateway.url}/events", params=SINCE, headers=headers, timeout=30)
-        assert answer.status_code == 200
-        assert answer.json()["data"]
+        response = httpx.get(f"{gateway.url}/events", params=SINCE, headers=headers, timeout=30)
+        assert response.status_code == 200
+        assert response.json()["data"]
     assert gateway.code == 0
     (problem,) = [line["problem"] for line in gateway.log if line["event"] == "configuration"]
     assert "OTEL_EXPORTER_OTLP_ENDPOINT" in problem
@@ -257,11 +257,13 @@ def test_the_core_needs_no_sdk(tmp_path: Path) -> None:
     ("variable", "value", "events"),
     [("OTEL_TRACES_SAMPLER", "always_off", []), ("OTEL_BSP_MAX_QUEUE_SIZE", "-3", ["traces_off"])],
 )
-def test_switched_off_sampled_out_and_impossible(tmp_path: Path, variable: str, value: str, events: list[str]) -> None:
+def test_unsampled_and_invalid_traces_are_not_sent(
+    tmp_path: Path, variable: str, value: str, events: list[str]
+) -> None:
     with traced(tmp_path, **{variable: value}) as (gateway, _world, collector):
         assert httpx.get(f"{gateway.url}/events", params=SINCE, timeout=30).status_code == 200
     assert collector.paths == []
     (line,) = requests(gateway)
-    # An unsampled trace still has an id: other services' lines have it, too.
+    # An unsampled trace has an id, too, for the lines of other services.
     assert ("trace_id" in line) == (variable == "OTEL_TRACES_SAMPLER")
     assert [line["event"] for line in gateway.log if line["event"].startswith("traces")] == events

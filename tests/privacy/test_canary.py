@@ -121,7 +121,7 @@ async def fail(canary: Canary, client: httpx.AsyncClient, who: str) -> None:
 
 
 @pytest.mark.parametrize("pseudonymize", [False, True])
-async def test_nothing_comes_out_where_it_does_not_belong(log: io.StringIO, pseudonymize: bool) -> None:
+async def test_planted_values_reach_only_permitted_callers(log: io.StringIO, pseudonymize: bool) -> None:
     async with gateway(log, pseudonymize) as (canary, client):
         for who in ("plain key", "key"):
             await exercise(canary, client, who, [*EMAILS, NAMES[0], *(forms[0] for forms in PRIVATE.values())])
@@ -161,7 +161,7 @@ async def test_nothing_comes_out_where_it_does_not_belong(log: io.StringIO, pseu
             assert value.casefold().encode() not in raw.lower()
 
 
-def test_the_log_was_really_at_its_lowest_level(log: io.StringIO) -> None:
+def test_the_captured_log_has_the_lowest_level(log: io.StringIO) -> None:
     logging.getLogger("httpx").info('HTTP Request: GET https://a.example/?q=%s "200 OK"', "secret-search")
     logging.getLogger("httpcore.http11").debug("send_request_headers.started request=<Request [b'secret-search']>")
     logging.getLogger("asyncio").error("Task exception was never retrieved\nfuture: ValueError('secret-search')")
@@ -170,7 +170,7 @@ def test_the_log_was_really_at_its_lowest_level(log: io.StringIO) -> None:
     assert lines == ["HTTP", "send_request_headers.started", "Task exception was never retrieved", "a debug line"]
 
 
-async def test_what_is_masked_still_joins(log: io.StringIO) -> None:
+async def test_pseudonyms_join_the_events_of_both_accounts(log: io.StringIO) -> None:
     """The same person has the same pseudonym in both accounts, in every field, and one can ask by it."""
     async with gateway(log, True) as (canary, client):
         events = (await canary.ask(client, "plain key", "/events?limit=1000&include=raw")).json()["data"]
@@ -200,7 +200,7 @@ async def test_what_is_masked_still_joins(log: io.StringIO) -> None:
         assert (refused.status_code, refused.json()["code"]) == (403, "forbidden")
 
 
-async def test_nobody_can_search_for_what_he_may_not_see(log: io.StringIO) -> None:
+async def test_a_search_by_a_hidden_value_finds_nothing(log: io.StringIO) -> None:
     async with gateway(log, False) as (canary, client):
         # One way of writing is in no planted text; it is known by the record's own number.
         one = {"mobile": PRIVATE["foreign phone"][0], "note": PRIVATE["foreign phone"][1]}

@@ -102,7 +102,7 @@ async def answers(world: World, within: dict[str, str], key: str, pseudonymize: 
 
 
 @pytest.mark.parametrize(("key", "pseudonymize"), [("plain", False), ("plain", True), (ALL, False)])
-async def test_no_answer_depends_on_what_is_hidden(key: str, pseudonymize: bool) -> None:
+async def test_no_response_depends_on_hidden_values(key: str, pseudonymize: bool) -> None:
     both = []
     for hidden in (ONE, OTHER):
         with served_world(TaktikalOptions(events=0), SubnotoOptions(events=0)) as world:

@@ -26,7 +26,7 @@ LINK = "https://sign.example/s/SECRET"
      "signeeUrl", "signer_href", "signingLink2", "signatureUri", "documentSigningUrl", "attachmentUrl", "invitationUrl",
      "inviteLinks", "magicLink", "accessLink"],
 )  # fmt: skip
-def test_names_of_links_that_are_somebodys(name: str) -> None:
+def test_names_of_personal_links(name: str) -> None:
     assert has_links({"deep": [{name: LINK}]})
     links: list[str] = []
     assert without_links({"deep": [{name: LINK, "kept": 1}]}, links=links) == {"deep": [{"kept": 1}]}
@@ -38,23 +38,23 @@ def test_names_of_links_that_are_somebodys(name: str) -> None:
     ["url", "redirectUrl", "companyUrl", "webhookUrl", "callback_uri", "singleSignOnUrl", "signOutUrl", "loginUrl",
      "curl", "linked", "signed", "signingUrlExpiresAt", "signatureType"],
 )  # fmt: skip
-def test_names_of_what_is_everybodys(name: str) -> None:
+def test_names_of_public_links(name: str) -> None:
     assert without_links({"webhook": {name: LINK}}) == {"webhook": {name: LINK}}
 
 
-def test_among_people_and_files_every_link_is_somebodys() -> None:
+def test_every_link_of_a_person_or_file_is_personal() -> None:
     sent = {"recipient": {"id": 1, "portalUrl": LINK, "deep": [{"href": "x"}]}, "invitation": {"url": LINK}}
     assert without_links(sent) == {"recipient": {"id": 1, "deep": [{}]}, "invitation": {}}
 
 
-def test_of_what_is_taken_out_only_links_are_looked_for_elsewhere() -> None:
+def test_only_links_of_removed_members_are_searched_elsewhere() -> None:
     sent = {"signingUrl": ["none", f"see {LINK}.", "and/or", {"expires": 5, "mail": LINK + "/2"}]}
     links: list[str] = []
     assert without_links(sent, links=links) == {}
     assert sorted(links) == [LINK, LINK + "/2"]
 
 
-def test_a_link_is_taken_out_of_texts_and_names() -> None:
+def test_a_link_is_removed_from_texts_and_names() -> None:
     links = Secrets([LINK, LINK + "?more", ""])
     assert links.value({LINK: [f"at {LINK}?more, {LINK}", 5], "***": None}) == {
         "***": ["at ***, ***", 5],
@@ -73,7 +73,7 @@ def test_a_link_is_taken_out_of_texts_and_names() -> None:
      LINK.replace("/", r"\u002f"), quote(quote(quote(LINK, safe=""), safe=""), safe=""), LINK.replace("/", " / "),
      LINK.replace("https", "http"), LINK.replace(".", "[.]"), f"{LINK[:20]}\n{LINK[20:]}"],
 )  # fmt: skip
-def test_a_link_is_taken_out_however_it_is_repeated(repeated: str) -> None:
+def test_a_link_is_removed_in_every_spelling(repeated: str) -> None:
     assert "secret" not in unquote(unquote(unescape(Secrets([LINK]).text(f"see {repeated} now")))).lower()
 
 
@@ -81,7 +81,7 @@ def test_a_link_is_taken_out_however_it_is_repeated(repeated: str) -> None:
     "repeated", ["{}", "{}?utm=1", "{}#top", "see {}.", "%2Fopen%2Fs3cret-of-anna", "open/s3cret-of-anna"]
 )
 @pytest.mark.parametrize("encode", [str, lambda link: quote(link, safe=""), escape, str.upper])
-def test_a_link_is_taken_out_without_its_query(repeated: str, encode: Callable[[str], str]) -> None:
+def test_a_link_is_removed_without_its_query(repeated: str, encode: Callable[[str], str]) -> None:
     link = "https://sign.example/open/s3cret-of-anna"
     sent = {"signingUrl": encode(f"{link}?campaign=1&lang=is"), "note": repeated.format(link)}
     for private in (True, False):
@@ -89,7 +89,7 @@ def test_a_link_is_taken_out_without_its_query(repeated: str, encode: Callable[[
         assert "s3cret" not in unquote(str(event.data)).lower()
 
 
-def test_very_many_links_are_looked_for_at_once() -> None:
+def test_many_links_are_searched_in_one_pass() -> None:
     links = Secrets(f"https://sign.example/{number:07}" for number in range(30_000))
     assert links.value(["https://sign.example/x"] * 30_000) == ["https://sign.example/x"] * 30_000
     assert links.text("see https://sign.example/0029999") == "see ***"
@@ -98,7 +98,7 @@ def test_very_many_links_are_looked_for_at_once() -> None:
     )
 
 
-def test_names_that_became_the_same_are_numbered() -> None:
+def test_equal_masked_names_are_numbered() -> None:
     assert distinct(["a", "***", "***", "*** 2", "***"]) == ["a", "***", "*** 2", "*** 2 2", "*** 3"]
     assert len(set(distinct(["***"] * 100_000))) == 100_000
 
@@ -145,13 +145,13 @@ TAKTIKAL: list[dict[str, Any]] = [
         taktikal(attachmentReferences=[{"downloadUrl": LINK}], fileName=LINK),
     ],
 )
-def test_a_signing_link_is_nowhere(record: Record, private: bool) -> None:
+def test_no_part_of_an_event_contains_a_signing_link(record: Record, private: bool) -> None:
     assert "SECRET" not in str(Redactor(private=private, raw=True).event(record))
     assert "SECRET" not in str(record.event()) or record.event().provider == "subnoto"
     assert not any("SECRET" in text for _, text in record.texts()), "nor can it be asked for"
 
 
-def test_a_link_that_is_everybodys_stays() -> None:
+def test_a_public_link_stays() -> None:
     data = {"url": LINK, "redirectUrl": LINK, "envelopeTitle": f"at {LINK}"}
     event = Redactor(private=True, raw=False).event(subnoto(data))
     assert event.data == data

@@ -50,7 +50,7 @@ def test_names_that_only_look_private(name: str) -> None:
     assert not is_private_name(name)
 
 
-def test_an_address_that_stands_where_a_phone_may_stand_is_not_hidden_elsewhere() -> None:
+def test_an_email_address_in_a_phone_member_is_not_hidden_elsewhere() -> None:
     assert [*private_leaves({"emailOrPhone": "anna@example.com"})] == []
     assert [*private_leaves({"emailOrPhone": "5551234", "phone": "a@5551234"})] == ["5551234", "a@5551234"]
 
@@ -82,11 +82,11 @@ def test_an_address_that_stands_where_a_phone_may_stand_is_not_hidden_elsewhere(
         (["5551234"], "cafe\u0301 \u2013 \uff11", "cafe\u0301 \u2013 \uff11"),
     ],
 )
-def test_values_are_hidden_however_they_are_written(values: list[str], text: str, wanted: str) -> None:
+def test_values_are_hidden_in_every_spelling(values: list[str], text: str, wanted: str) -> None:
     assert Mask(values).text(text) == wanted
 
 
-def test_what_is_hidden_stays_hidden_when_masked_again() -> None:
+def test_masking_is_idempotent() -> None:
     mask = Mask(["999999-1234", "Laugavegur 1"]).text
     once = mask("999999-1234, Laugavegur 1")
     assert mask(once) == once == f"{MASK}, {MASK}"
@@ -108,7 +108,7 @@ def test_what_is_hidden_stays_hidden_when_masked_again() -> None:
         ("version 1.2.3-4567, 12+34", "version 1.2.3-4567, 12+34"),
     ],
 )
-def test_what_is_written_as_a_phone_or_a_national_id_is_hidden_whosever_it_is(text: str, masked: str) -> None:
+def test_unknown_phones_and_national_ids_are_hidden(text: str, masked: str) -> None:
     assert Mask([]).text(text) == masked
 
 
@@ -116,19 +116,19 @@ def test_a_member_with_a_nul_in_its_name_is_private() -> None:
     assert private_members({"phone\0x": 1, "x": 2}) == {"phone\0x"}
 
 
-def test_what_stands_under_a_private_name_is_hidden_elsewhere_too() -> None:
+def test_values_of_private_members_are_hidden_elsewhere() -> None:
     data = {"ssn": "x-7712", "deep": [{"homeAddress": {"line": "Elm 4", "n": 12345}}], "zip": "9", "ok": "y"}
     assert sorted(private_leaves(data)) == ["12345", "Elm 4", "x-7712"]
 
 
-def test_very_many_values_are_looked_for_at_once() -> None:
+def test_many_values_are_searched_in_one_pass() -> None:
     """Tried one after another in each text, they would take longer than a test may."""
     mask = Mask(str(number) + "a" for number in range(1_000_000, 1_030_000)).text
     assert [mask(f"note {number}") for number in range(30_000)] == [f"note {number}" for number in range(30_000)]
     assert mask("of 1000007a") == f"of {MASK}"
 
 
-def test_of_very_many_values_only_those_in_the_text_are_hidden() -> None:
+def test_of_many_values_only_those_in_the_text_are_hidden() -> None:
     streets = [f"Laugavegur {number}" for number in range(1, 1000)]
     streets_of_another_town = [f"{number} Laugavegur" for number in range(1, 1000)]
     for values in (streets, streets + streets_of_another_town):
@@ -208,7 +208,7 @@ WORDS = st.sampled_from(["call", "2nd floor", "12 34 567 890 123 4567", "x5", "A
 @given(st.integers(2_000_000, 99_999_999), st.lists(SIGNS, min_size=8, max_size=8), BESIDE, BESIDE, WORDS, WORDS)
 @example(5551234, [""] * 8, " ", " ", "call", "2nd floor")
 @example(5551234, [""] * 8, " ", " ", "", "2024050607 0809")
-def test_an_unknown_number_is_hidden_whatever_stands_beside_it(
+def test_an_unknown_number_is_hidden_beside_any_text(
     number: int, signs: list[str], before: str, after: str, first: str, last: str
 ) -> None:
     """In records that do not name all recipients of their envelope."""
@@ -264,7 +264,7 @@ def test_every_word_for_a_phone_or_an_id_is_recognized_before_a_number() -> None
     ["name", "firstName", "last_name", "fullname", "displayName", "email", "recipientEmail", "createdBy", "invitedBy",
      "owner", "userName", "signeeName", "author", "mailbox"],
 )  # fmt: skip
-def test_names_under_which_there_are_people(name: str) -> None:
+def test_names_of_members_that_name_people(name: str) -> None:
     assert is_person_name(name)
 
 
@@ -272,11 +272,11 @@ def test_names_under_which_there_are_people(name: str) -> None:
     "name",
     ["fileName", "documentName", "flowName", "workspaceName", "activityDisplayName", "id", "status", "", "by", "1"],
 )
-def test_names_under_which_there_are_things(name: str) -> None:
+def test_names_of_members_that_name_things(name: str) -> None:
     assert not is_person_name(name)
 
 
-def test_people_are_found_in_texts_and_stay_the_same_person() -> None:
+def test_people_in_texts_get_one_pseudonym_each() -> None:
     names = Pseudonyms("x" * 32)
     disguise = PersonMask(["Anna Jonsdottir", "anna@example.com"], names).text
     anna, address = names.of("anna jonsdottir"), names.of("anna@example.com")
@@ -287,7 +287,7 @@ def test_people_are_found_in_texts_and_stay_the_same_person() -> None:
     assert disguise(disguise(f"{anna} and Anna")) == disguise(f"{anna} and Anna"), "a pseudonym stays one"
 
 
-def test_addresses_are_found_wherever_they_begin() -> None:
+def test_email_addresses_in_texts_get_a_pseudonym() -> None:
     names = Pseudonyms("x" * 32)
     disguise = PersonMask(["Anna"], names).text
     long = "a" * 300 + "@example.com"
@@ -297,12 +297,12 @@ def test_addresses_are_found_wherever_they_begin() -> None:
 
 
 @pytest.mark.parametrize("text", ["a", "a.", "a@", "a@a-", "a@b."])
-def test_a_vendors_long_text_is_read_once(text: str) -> None:
+def test_a_long_text_is_read_once(text: str) -> None:
     """Read again from each of its letters, it would take longer than a test may."""
     PersonMask(["Anna"], Pseudonyms("x" * 32)).text(text * 200_000)
 
 
-def test_people_are_found_however_their_accents_are_encoded() -> None:
+def test_people_are_found_in_any_unicode_normalization() -> None:
     names = Pseudonyms("x" * 32)
     composed, apart = "J\u00f3n", "Jo\u0301n"
     for known in (composed, apart):

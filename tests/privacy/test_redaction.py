@@ -109,7 +109,7 @@ UNMASKED = {
 }  # fmt: skip
 
 
-def test_every_field_that_may_hold_a_vendors_text_is_masked() -> None:
+def test_every_field_with_text_of_the_provider_is_masked() -> None:
     text = f"SMS {PHONE}:failed"
 
     def filled(struct: type[Any], **others: Any) -> Any:
@@ -140,14 +140,14 @@ def test_with_the_scope_only_links_are_left_out() -> None:
 
 
 @pytest.mark.parametrize("private", [True, False])
-def test_the_record_itself_is_left_as_it_was(private: bool) -> None:
+def test_redaction_does_not_change_the_record(private: bool) -> None:
     record = Planted()
     Redactor(private=private, raw=True).event(record)
     assert record.event() == Planted().event()
     assert Redactor(private=private, raw=False).event(record).raw is None
 
 
-def test_with_pseudonyms_nobody_is_named_and_everybody_is_told_apart() -> None:
+def test_pseudonyms_replace_and_distinguish_people() -> None:
     names = Pseudonyms("x" * 32)
     event = Redactor(private=False, raw=True, pseudonyms=names).event(Planted())
     assert event.recipient is not None
@@ -160,7 +160,7 @@ def test_with_pseudonyms_nobody_is_named_and_everybody_is_told_apart() -> None:
     assert seen.actor.email == "anna@example.com", "who may see personal data sees it"
 
 
-def test_members_whose_names_are_hidden_all_stay() -> None:
+def test_members_with_hidden_names_stay() -> None:
     record = Planted()
     record._event.data = {"votes": {"5812345": "yes", "0101302989": "no", "x": None}, "by": {"Anna": 1, "ANNA": 2}}
     event = Redactor(private=False, raw=False).event(record)
@@ -196,7 +196,7 @@ def kept(q: str, found: Iterable[Record], pseudonyms: Pseudonyms | None = None) 
     return [keeps(record) for record in found]
 
 
-def test_q_is_looked_for_in_what_may_be_seen() -> None:
+def test_q_is_searched_in_the_masked_texts() -> None:
     assert kept("contract-1.PDF", records(2)) == [True, True], "the envelope's texts are those of all its entries"
     assert kept("5550001", records(2)) == [False, False]
     assert kept("jon1", records(2)) == [True, True]
@@ -204,7 +204,7 @@ def test_q_is_looked_for_in_what_may_be_seen() -> None:
     assert kept(NAMES.of("Jon1"), records(2), NAMES) == [True, True]
 
 
-def test_a_type_of_the_provider_is_judged_as_it_is_shown() -> None:
+def test_a_provider_type_is_compared_as_masked() -> None:
     found = records(1, status="Sent to 555000")  # and the entry's number, which makes it the phone of a signee
     for value, matches in (("Sent to 5550000", False), ("Sent to ***", True)):
         for name in ("provider_type", "provider_type_not"):
@@ -213,12 +213,12 @@ def test_a_type_of_the_provider_is_judged_as_it_is_shown() -> None:
             assert [keeps(record) for record in found] == [matches == (name == "provider_type")]
 
 
-def test_a_long_log_is_judged_once_for_all_its_records() -> None:
+def test_a_long_log_is_searched_once_for_all_its_records() -> None:
     """Each record's texts are the whole log's: judged for each record, this would take longer than a test may."""
     assert not any(kept("zzz", records(20_000)))
 
 
-def test_what_is_private_in_one_entry_is_hidden_in_all_of_its_envelope() -> None:
+def test_a_private_value_of_one_entry_is_hidden_in_its_envelope() -> None:
     first, second = records(2, mobileNumber="55512")
     assert first.private_values() is second.private_values()
     assert {"555120", "555121"} <= set(first.private_values())
@@ -226,7 +226,7 @@ def test_what_is_private_in_one_entry_is_hidden_in_all_of_its_envelope() -> None
     assert first.person_values() is second.person_values()
 
 
-def test_of_equal_texts_something_is_made_once() -> None:
+def test_equal_texts_share_a_memoized_result() -> None:
     made: list[frozenset[str]] = []
 
     def make(texts: frozenset[str]) -> int:

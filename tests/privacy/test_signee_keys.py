@@ -46,7 +46,7 @@ def shown(found: TaktikalRecord, private: bool) -> str:
     return (msgspec.json.encode(event).decode() + str(list(found.texts()))).casefold()
 
 
-def test_the_id_is_what_the_documents_say() -> None:
+def test_a_recipient_id_is_the_documented_digest() -> None:
     text = f"sp1\0{KEY}".encode()
     assert (
         recipient_id("sp1", KEY)
@@ -57,7 +57,7 @@ def test_the_id_is_what_the_documents_say() -> None:
 
 @pytest.mark.parametrize("private", [True, False])
 @pytest.mark.parametrize("text", TEXTS)
-def test_no_text_has_a_key(text: str, private: bool) -> None:
+def test_no_text_contains_a_signee_key(text: str, private: bool) -> None:
     for entry in (
         dict.fromkeys(("description", "userAgent", "fileName", "createdBy", "flowKey", "sequenceKey", "status"), text),
         {"note": [{"deep": text, text: 1}], "other": text},
@@ -79,7 +79,7 @@ def test_the_link_of_another_process_in_the_sequence_has_its_own_id() -> None:
 
 
 @pytest.mark.parametrize("private", [True, False])
-def test_no_text_has_a_key_of_another_process(private: bool) -> None:
+def test_no_text_contains_a_key_of_another_process(private: bool) -> None:
     process, key = "sp" + "2b" * 16, "si" + "7d" * 16
     link = f"https://app.example.is/s/{process}/{key}"
     texts = [link, f"/{process}/{key}.pdf", link.upper(), quote(link, safe=""), f"Replaces {key}.", f"x{key}y"]
@@ -96,7 +96,7 @@ def test_no_text_has_a_key_of_another_process(private: bool) -> None:
 
 @pytest.mark.parametrize("undocumented", [{}, {"more": LINK}])
 @pytest.mark.parametrize("change", [str, str.upper, str.title])
-def test_no_text_of_subnoto_has_a_key(undocumented: dict[str, Any], change: Callable[[str], str]) -> None:
+def test_no_text_of_subnoto_contains_a_key(undocumented: dict[str, Any], change: Callable[[str], str]) -> None:
     data = {"envelopeTitle": LINK, "note": json.dumps({"url": LINK}), change(KEY): [change(KEY)]}
     sent = {"eventType": "ENVELOPE_SENT", "eventData": data, "timestamp": 1777593600, "author": {"id": 1, "name": KEY}}
     page = decode_page(json.dumps({"logs": [sent | undocumented], "totalCount": 1}).encode())
@@ -178,9 +178,7 @@ LINKS = st.sampled_from(
 
 
 @given(st.sets(KEYS, max_size=3), st.sets(LINKS, max_size=2), st.data())
-def test_the_search_of_a_few_letters_first_changes_no_result(
-    keys: set[str], links: set[str], data: st.DataObject
-) -> None:
+def test_the_quick_search_changes_no_result(keys: set[str], links: set[str], data: st.DataObject) -> None:
     first, all_spellings = (
         Secrets(sorted(links), {key: recipient_id("sp1", key) for key in sorted(keys)}) for _ in "ab"
     )
@@ -196,7 +194,7 @@ def test_the_search_of_a_few_letters_first_changes_no_result(
     ["Signee signed. Signee key: {key}", "{{'signeeKey': '{key}'}}, and more words", "https://x.is/s/{process}/{key}",
      "see X.IS/s/{process}/{key}?lang=is", "/{process}/{key}.pdf", "https%3A%2F%2Fx.is%2Fs%2F{process}%2F{key}"],
 )  # fmt: skip
-def test_a_key_of_another_shape_that_nothing_lists_is_found_by_its_place(text: str, key: str) -> None:
+def test_an_unlisted_key_of_another_form_is_found_by_its_context(text: str, key: str) -> None:
     process = "sp" + "ab12" * 8
     sent = text.format(key=key, process=process)
     found = record({"description": sent, "more": sent}, processKey=process)

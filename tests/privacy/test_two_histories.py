@@ -137,7 +137,7 @@ def answers(record: Record, values: list[str]) -> Iterator[object]:
 @pytest.mark.parametrize("place", PLACES)
 @settings(deadline=None, max_examples=20)
 @given(st.data())
-def test_nothing_depends_on_a_hidden_value(place: str, data: st.DataObject) -> None:
+def test_no_event_or_filter_depends_on_a_hidden_value(place: str, data: st.DataObject) -> None:
     spelled = SPELLINGS[data.draw(st.sampled_from(sorted(SPELLINGS)))]
     phones = [f"+354{data.draw(st.integers(2_000_000, 9_999_999))}" for _ in "ab"]
     guesses = [guess for phone in phones for guess in (phone, phone[4:], phone[-4:], spelled(phone[4:]))]
@@ -146,7 +146,7 @@ def test_nothing_depends_on_a_hidden_value(place: str, data: st.DataObject) -> N
     assert list(one) == list(other)
 
 
-def test_texts_beyond_a_record_s_share_are_hidden_without_being_read(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_texts_beyond_the_bound_of_a_record_are_hidden_unread(monkeypatch: pytest.MonkeyPatch) -> None:
     """20 texts of 1 MB in an envelope of 50 people."""
     read: list[int] = []
     search = Mask._spans
@@ -168,14 +168,14 @@ def test_texts_beyond_a_record_s_share_are_hidden_without_being_read(monkeypatch
         json.dumps("\U0001d7d3" * 7), json.dumps(json.dumps("a\n" + "\U0001d7d3" * 7)),
     ],
 )  # fmt: skip
-def test_a_number_of_which_a_part_is_found_without_decoding_is_hidden_whole(text: str) -> None:
+def test_a_partly_encoded_number_is_hidden_completely(text: str) -> None:
     shown = Mask(any_number=True).text(text)
     assert MASK in shown
     assert not any(map(str.isdigit, decoded(shown))), shown
 
 
 @pytest.mark.parametrize("separator", [" ", ", ", ""])
-def test_two_numbers_side_by_side_look_the_same_whatever_their_digits(separator: str) -> None:
+def test_masks_of_adjacent_numbers_do_not_depend_on_their_digits(separator: str) -> None:
     """Of +354 555 1234, the last digit of one and the other together contain `45551234`."""
     shown = {Mask([f"+354{n}"]).text(f"to {n}{separator}{n}.") for n in ("5551234", "5551239")}
     assert shown == {f"to {MASK}{separator}{MASK}." if separator else f"to {MASK}."}

@@ -40,7 +40,7 @@ def everything_in(page: playwright.Page) -> str:
     return str(page.evaluate(script))
 
 
-def test_a_key_is_asked_for_once_a_session_and_stays_out_of_addresses(world: World) -> None:
+def test_a_key_is_entered_once_per_session_and_in_no_url(world: World) -> None:
     with opened(world.browser) as watched:
         page = watched.page
         page.goto(f"{world.url}/ui#type=recipient.*")
@@ -71,7 +71,7 @@ def test_a_key_is_asked_for_once_a_session_and_stays_out_of_addresses(world: Wor
         watched.assert_quiet(world.url, expected=FAILED)
 
 
-def test_another_key_leaves_nothing_of_the_former(world: World) -> None:
+def test_another_key_removes_the_data_of_the_former(world: World) -> None:
     period = [("since", "2020-01-01")]
     seen = {event["id"]: event for event in world.walk([*period, ("source", "taktikal")])}
     secrets = {str(event["recipient"]["email"]) for event in seen.values() if event["recipient"]} | set(seen)
@@ -102,7 +102,7 @@ def test_another_key_leaves_nothing_of_the_former(world: World) -> None:
         assert not rows(page)
 
 
-def test_no_key_is_asked_for_where_a_proxy_signs_people_in(world: World) -> None:
+def test_behind_an_authenticating_proxy_no_key_is_requested(world: World) -> None:
     with opened(world.browser) as watched:
         page = watched.page
         proxied: dict[str, str] = {"authorization": f"Bearer {ALL}"}
@@ -159,7 +159,7 @@ def test_the_page_of_an_envelope(world: World) -> None:
         page.get_by_role("heading", name="No such envelope").wait_for()
 
 
-def test_what_providers_send_is_text(world: World, hostile: str) -> None:
+def test_text_of_providers_is_never_html(world: World, hostile: str) -> None:
     with opened(world.browser) as watched:
         page = watched.page
         page.goto(f"{hostile}/ui")
@@ -191,7 +191,7 @@ url => new Promise((resolve, reject) => {
 """
 
 
-def test_a_browsers_own_event_source(world: World, hostile: str) -> None:
+def test_an_event_source_of_a_browser_reads_the_stream(world: World, hostile: str) -> None:
     with opened(world.browser) as watched:
         watched.page.goto(f"{hostile}/health/live")
         got = watched.page.evaluate(LISTEN, "/events/stream?since=2020-01-01")
@@ -201,7 +201,7 @@ def test_a_browsers_own_event_source(world: World, hostile: str) -> None:
 
 
 @pytest.mark.parametrize(("width", "scheme"), [(1366, "light"), (390, "dark")])
-def test_axe_finds_nothing(world: World, width: int, scheme: str) -> None:
+def test_axe_finds_no_violation(world: World, width: int, scheme: str) -> None:
     size = {"viewport": {"width": width, "height": 850 if width > 400 else 844}}
     with world.opened(
         "#type=envelope.canceled&type=notification.failed&last=90d", expected=FAILED, color_scheme=scheme, **size
@@ -246,7 +246,7 @@ def check(page: playwright.Page, state: str) -> None:
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), state
 
 
-def test_pictures_for_the_documents(world: World) -> None:
+def test_screenshots_for_the_documentation(world: World) -> None:
     """Taken anew with UPDATE_SCREENSHOTS=1."""
     if os.environ.get("UPDATE_SCREENSHOTS") != "1":
         pytest.skip("set UPDATE_SCREENSHOTS=1 to take them")

@@ -28,7 +28,7 @@ def add_filter(page: playwright.Page, text: str) -> None:
     page.keyboard.press("Enter")
 
 
-def test_more_than_ten_rows_are_above_the_fold_and_every_event_comes_once(world: World) -> None:
+def test_every_event_has_one_row_and_ten_rows_are_visible(world: World) -> None:
     with world.opened("#last=90d", **DESKTOP) as watched:
         page = wait_for_rows(watched.page)
         visible = page.locator("tr[data-id]").evaluate_all(
@@ -176,7 +176,7 @@ def test_an_empty_result_offers_a_wider_period(world: World) -> None:
         wait_for_rows(page)
 
 
-def test_unknown_values_and_mistakes_are_shown(world: World) -> None:
+def test_invalid_and_unknown_values_are_explained(world: World) -> None:
     with world.opened("#type=a*b", expected=FAILED) as watched:
         page = watched.page
         remedy = world.get("events", [("type", "a*b")]).json()["errors"][0]["message"]
@@ -250,7 +250,7 @@ def test_details_have_a_permanent_link_and_work_by_keyboard(world: World) -> Non
         panel.get_by_text(event["id"], exact=True).wait_for()
 
 
-def test_what_is_missing_is_named_and_a_team_event_has_its_target(browser: playwright.Browser, tmp_path: Path) -> None:
+def test_gaps_are_named_and_a_team_event_has_its_target(browser: playwright.Browser, tmp_path: Path) -> None:
     """One account permits team events alone, the other has records that cannot be read."""
     now = Clock(datetime.now(UTC))
     teams = SubnotoOptions(events=600, permissions=frozenset({"team"}))

@@ -1,5 +1,5 @@
-"""A program on the Python client of openapi-generator: prints the ids of a window, the refusal of a wrong key, and the
-words of a later gateway's event.
+"""A program on the Python client of openapi-generator: prints the ids of a window, the refusal of a wrong key, and
+values of a later gateway's event.
 """
 
 import asyncio
