@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, MutableMapping, Sequence
 from typing import Annotated, Literal
 
 import msgspec
-from cachetools import LRUCache
 
 from app.domain.caller import Caller
 from app.domain.errors import SourceError, SourceFailed
@@ -18,7 +17,7 @@ from app.domain.query import Window
 from app.paging.cursor import StreamState
 from app.paging.merge import Stream
 from app.privacy.pseudonyms import Pseudonyms
-from app.providers.base import Batch, Reader, Record, Source, TypeMapping
+from app.providers.base import Batch, CallBudget, Reader, Record, Source, TypeMapping
 from app.providers.observer import Observer
 from app.providers.shared import SharedState
 
@@ -152,37 +151,10 @@ class FeedSettings(msgspec.Struct, frozen=True):
     pseudonyms: Pseudonyms | None = None  #: of people, for callers without `pii:read`
 
 
-_SPARE = 10  #: records beyond a stream's likely share of a page, because a second request costs more
-_UNKNOWN_SHARE = 100  #: records of a first request if the shares of several streams are unknown
-_MAX_WANT = 2000  #: records of one request if filters discard most of them
-
-_MOST_SETS = 256  #: sets of streams
-_MOST_STREAMS = 16  #: of one set; larger sets are of single envelopes, and rarely repeat
-_MEMORY = 2000  #: records after which older ones count half
-
-StreamId = tuple[str, str]  #: source, stream
-
-
-class StreamRatios:
-    """Shares of the streams in recent pages, in thousandths. A first page requests from each stream its likely part,
-    because missing records cost another round of calls, and unused ones are read again for the next page."""
-
-    def __init__(self) -> None:
-        self._given: LRUCache[frozenset[StreamId], Mapping[StreamId, int]] = LRUCache(_MOST_SETS)
-
-    def learn(self, given: Mapping[StreamId, int]) -> None:
-        """Record the number of records from each stream of a page."""
-        if len(given) > _MOST_STREAMS or not any(given.values()):
-            return
-        before = self._given.get(streams := frozenset(given), {})
-        fade = 2 if sum(before.values()) > _MEMORY else 1
-        self._given[streams] = {stream: before.get(stream, 0) // fade + count for stream, count in given.items()}
-
-    def of(self, streams: frozenset[StreamId]) -> dict[StreamId, int]:
-        """Return the shares by stream; empty for streams that no recent page combined."""
-        given = self._given.get(streams, {})
-        shown = sum(given.values())
-        return {stream: 1000 * count // shown for stream, count in given.items()}
+#: Of each stream (source, name) its part of recent pages, in thousandths, by all streams of the page. A first page
+#: requests from each stream its likely part, because missing records cost another round of calls, and unused ones are
+#: read again for the next page.
+Shares = MutableMapping[frozenset[tuple[str, str]], Mapping[tuple[str, str], int]]
 
 
 class FeedCall(msgspec.Struct, frozen=True):
@@ -195,15 +167,20 @@ class FeedCall(msgspec.Struct, frozen=True):
     deadline: float
     sources: Mapping[str, Source]
     settings: FeedSettings
-    ratios: StreamRatios
+    shares: Shares
 
 
-class Reading(msgspec.Struct):
-    """A stream with its reader, and its numbers of records so far: `seen`, and `kept` by the filters."""
+_SPARE = 10  #: records beyond a stream's likely share of a page, because a second request costs more
+_UNKNOWN_SHARE = 100  #: records of a first request if the shares of several streams are unknown
+_MAX_WANT = 2000  #: records of one request if filters discard most of them
 
-    stream: Stream
+
+class Reading(Stream, kw_only=True):
+    """A stream with its reader, the budget of its source, and its numbers of records so far: `seen`, and `kept` by the
+    filters."""
+
     reader: Reader
-    source: Source
+    budget: CallBudget
     old: StreamState | None  #: after the previous page; None on a walk's first page
     was_read: bool = False
     seen: int = 0
@@ -231,8 +208,6 @@ class Reading(msgspec.Struct):
         # Records without room in the page are read twice, because the next page reads them again.
         if self.old is not None and self.old.share >= 0:
             return min(missing, missing * self.old.share * 9 // 8000 + _SPARE)
-        share = missing // streams
-        if usual is not None:
-            # In eighths, rounded up, because a share that is slightly too small costs a call.
-            share = (usual // 125 + 1) * missing // 8
+        # In eighths, rounded up, because a share that is slightly too small costs a call.
+        share = missing // streams if usual is None else (usual // 125 + 1) * missing // 8
         return min(missing, max(_UNKNOWN_SHARE, share))

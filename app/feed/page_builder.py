@@ -11,15 +11,16 @@ from app.domain.errors import SourceError, SourceForbidden, SourcesFailed, Sourc
 from app.domain.position import Position, is_beyond, later_position
 from app.domain.query import GATEWAY_FILTERS, JOINED_FILTERS, OWN_FILTERS
 from app.domain.times import DAY, SECOND
-from app.feed.model import FeedCall, Page, Reading, SourceStatus, StreamId, gaps_of
+from app.feed.model import FeedCall, Page, Reading, SourceStatus, gaps_of
 from app.feed.planner import Plan, state_of
 from app.feed.visibility import filter_for, native_query
 from app.paging.cursor import CursorState, StreamState
-from app.paging.merge import Merge, Stream
+from app.paging.merge import Merge
 from app.providers.base import ENOUGH_BYTES, CallBudget, Join, ReadRequest, Record
 from app.providers.http.concurrency import gather_all, in_slices
 
 _PATIENCE = 60 * SECOND  #: by which a `Date` may be behind, or stand still, before a follower gets a reason
+_MOST_STREAMS = 16  #: of a page whose shares are remembered; larger sets are of single envelopes, and rarely repeat
 _MAX_CALLS = 64  #: of one read without gateway filters
 _MOST_BYTES = 8 * ENOUGH_BYTES  #: of one source's responses with records that the gateway's filters throw away
 
@@ -41,55 +42,58 @@ class PageBuilder:
         caller, sources, pseudonyms = call.caller, call.sources, call.settings.pseudonyms
         self._spent = {name: CallBudget(deadline=call.deadline, is_patient=is_patient) for name in plan.active}
         self._status = {name: SourceStatus(name, sources[name].provider) for name in plan.active}
-        self._native = native_query(plan.query, caller)
+        native = native_query(plan.query, caller)
         self._join: Join = "shown" if shown else "none"
         if any(getattr(plan.query, name) is not None for name in JOINED_FILTERS):
             self._join = "judged"
-        self._filters = (
+        filters = (
             self._join == "judged"
-            or self._native != plan.query
+            or native != plan.query
             or any(getattr(plan.query, name) not in (None, ()) for name in GATEWAY_FILTERS + OWN_FILTERS)
         )
-        self._most_calls = call.settings.scan if most_calls is None and self._filters else most_calls
+        self._most_calls = call.settings.scan if most_calls is None and filters else most_calls
+        #: By source, if the gateway filters.
         self._keeps: dict[str, Callable[[Record], bool]] = {}
-        if self._filters:
+        if filters:
             self._keeps = {name: filter_for(plan.query, sources[name], caller, pseudonyms) for name in plan.active}
-        self._readings: dict[StreamId, Reading] = {}
-        until = plan.window.until
+        readings: list[Reading] = []
+        # A follower reads up to the present; the ceiling cuts off records younger than settle.
+        until = call.now + DAY if plan.window.until is None else plan.window.until
         for source in map(sources.__getitem__, plan.active):
             for name in source.streams(plan.query):
                 state = plan.states.get(source.name, {}).get(name)
                 if state is not None and state.done:
                     continue
                 position = plan.position if state is None or state.position is None else tuple(state.position)
-                # A follower reads up to the present; the ceiling cuts off records younger than settle.
-                end, hint = call.now + DAY if until is None else until, None if state is None else state.hint
-                span = ReadRequest(self._native, plan.window.since, end, position, hint, self._join)
-                reader = source.reader(name, span, self._spent[source.name])
-                self._readings[source.name, name] = Reading(Stream(source.name, name, position), reader, source, state)
-        streams = [reading.stream for reading in self._readings.values()]
-        self._merge = Merge(streams, ascending=plan.query.ascending, limit=plan.limit)
-        self._usual = call.ratios.of(frozenset(self._readings))
+                hint, budget = None if state is None else state.hint, self._spent[source.name]
+                span = ReadRequest(native, plan.window.since, until, position, hint, self._join)
+                reader = source.reader(name, span, budget)
+                readings.append(Reading(source.name, name, position, reader=reader, budget=budget, old=state))
+        self._merge = Merge(readings, ascending=plan.query.ascending, limit=plan.limit)
+        self._streams = frozenset((reading.source, reading.name) for reading in readings)
+        self._usual = call.shares.get(self._streams, {})
 
     async def page(self, seal: Callable[[CursorState], str], *, may_exceed: bool = False) -> Page:
         """`may_exceed`: return up to twice the limit if that many were read. Raises SourcesFailed."""
-        while waiting := self._merge.advance():
-            if self._shown_bytes() >= ENOUGH_BYTES and self._merge.end_early():
-                break
-            await gather_all(self._read(self._readings[stream.source, stream.name]) for stream in waiting)
-            if self._plan.query.follow:
-                # Every source is complete up to here.
-                active = {stream.source for stream in self._merge.streams if not stream.failed}
-                self._merge.set_ceiling(min(map(self._settled, active), default=self._call.now))
-        if self._plan.partial:
-            self._check_failures()
         plan, merge = self._plan, self._merge
+        while waiting := merge.advance():
+            if self._shown_bytes() >= ENOUGH_BYTES and merge.end_early():
+                break
+            await gather_all(map(self._read, waiting))
+            if plan.query.follow:
+                # Every source is complete up to here.
+                active = {reading.source for reading in merge.streams if not reading.failed}
+                merge.set_ceiling(min(map(self._settled, active), default=self._call.now))
+        if plan.partial:
+            self._check_failures()
         if may_exceed and len(merge.records) == plan.limit:
             merge.extend()
-        given = Counter(map(id, merge.origins))
-        self._call.ratios.learn({name: given[id(reading.stream)] for name, reading in self._readings.items()})
+        if merge.records and len(merge.streams) <= _MOST_STREAMS:
+            given = Counter(merge.origins)
+            shares = {(one.source, one.name): 1000 * given[one] // len(merge.records) for one in merge.streams}
+            self._call.shares[self._streams] = shares
         boundary = merge.boundary() or plan.position
-        stopped = merge.has_more and len(merge.records) < plan.limit and any(stream.stopped for stream in merge.streams)
+        stopped = merge.has_more and len(merge.records) < plan.limit and any(one.stopped for one in merge.streams)
         cursor = None
         if merge.has_more or plan.query.follow:
             cursor = seal(self._state(boundary))
@@ -110,20 +114,23 @@ class PageBuilder:
     # ---- reading -------------------------------------------------------------------------------------------------
 
     async def _read(self, reading: Reading) -> None:
-        stream, spent = reading.stream, self._spent[reading.source.name]
+        status, spent = self._status[reading.source], reading.budget
         left = _MAX_CALLS
         if self._most_calls is not None:
             left = self._most_calls - spent.calls
             is_spent = left <= 0 or time.monotonic() >= self._call.half_time or spent.bytes >= _MOST_BYTES
             if reading.was_read and (is_spent or (self._join == "judged" and spent.joins <= 0)):
-                if is_beyond(stream.frontier, stream.position, self._plan.query.ascending):
-                    stream.stopped = True
+                if is_beyond(reading.frontier, reading.position, self._plan.query.ascending):
+                    reading.stopped = True
                     return
                 # A page without progress would be followed by the same page: a tie run longer than the budget is read
                 # to its end.
                 left = self._most_calls
-        usual = self._usual.get((stream.source, stream.name))
-        want = reading.want(max(1, self._merge.missing), usual, len(self._readings))
+        usual, missing = (
+            self._usual.get((reading.source, reading.name)),
+            self._merge.limit + 1 - len(self._merge.records),
+        )
+        want = reading.want(max(1, missing), usual, len(self._merge.streams))
         first, reading.was_read = not reading.was_read, True
         try:
             async with asyncio.timeout(max(0.0, self._call.deadline - time.monotonic())):
@@ -134,36 +141,35 @@ class PageBuilder:
         except SourceForbidden as error:
             if first and (reading.old is None or reading.old.refused):
                 # The page goes on without the stream; the cursor keeps its position.
-                stream.refused = stream.ended = True
-                if self._status[stream.source].status != "failed":
-                    self._status[stream.source].status = "forbidden"
-                self._note(stream.source, f"{stream.name}: {error.detail}")
+                reading.refused = reading.ended = True
+                if status.status != "failed":
+                    status.status = "forbidden"
+                self._note(reading.source, f"{reading.name}: {error.detail}")
             else:
                 # Continuing without a stream that was readable before would lose its events.
-                detail = f"{error.detail}: {stream.name} was readable before"
+                detail = f"{error.detail}: {reading.name} was readable before"
                 self._fail(reading, SourceUnauthorized(detail, provider_request_id=error.provider_request_id))
         except SourceError as error:
             self._fail(reading, error)
         else:
             kept = batch.records
-            if self._filters:
-                keeps = self._keeps[stream.source]
+            if keeps := self._keeps.get(reading.source):
                 kept = [record async for some in in_slices(batch.records) for record in some if keeps(record)]
             reading.kept += len(kept)
             if batch.reason is not None:
-                self._note(stream.source, f"{stream.name}: {batch.reason}")
-            self._status[stream.source].unproven |= batch.unproven
-            self._status[stream.source].assumes |= batch.assumes
-            if bad := batch.bad_records - self._status[stream.source].bad_records:
-                self._status[stream.source].bad_records |= bad
-                self._call.settings.observer.on_bad_records(stream.source, bad.total())
-            self._merge.add(stream, kept, complete_until=batch.complete_until, ended=batch.ended)
+                self._note(reading.source, f"{reading.name}: {batch.reason}")
+            status.unproven |= batch.unproven
+            status.assumes |= batch.assumes
+            if bad := batch.bad_records - status.bad_records:
+                status.bad_records |= bad
+                self._call.settings.observer.on_bad_records(reading.source, bad.total())
+            self._merge.add(reading, kept, complete_until=batch.complete_until, ended=batch.ended)
 
     def _shown_bytes(self) -> int:
         """Bytes of the responses with records that this page may show, about."""
         shown = 0
         for name, spent in self._spent.items():
-            own = [reading for reading in self._readings.values() if reading.source.name == name]
+            own = [reading for reading in self._merge.streams if reading.source == name]
             seen = sum(reading.seen for reading in own)
             shown += spent.bytes * sum(reading.kept for reading in own) // max(1, seen)
         return shown
@@ -175,29 +181,25 @@ class PageBuilder:
             status.reason = "; ".join(filter(None, (status.reason, reason)))
 
     def _fail(self, reading: Reading, error: SourceError) -> None:
-        error.source = reading.source.name
+        error.source = reading.source
         if not self._plan.partial:
             raise SourcesFailed([error])
-        self._merge.fail(error.source)
-        status = self._status[error.source]
+        self._merge.fail(reading.source)
+        status = self._status[reading.source]
         status.status, status.error = "failed", error
 
     def _check_failures(self) -> None:
         """Raise if every source failed: the caller's cursor stays valid. Without `partial`, `_fail` has raised."""
         streams = self._merge.streams
-        failing = {stream.source for stream in streams if stream.failed}
-        failed = [name for name in self._plan.active if name in failing]
+        errors = [status.error for status in self._status.values() if status.error is not None]
         has_nothing = all(stream.failed or stream.refused or self._merge.finished(stream) for stream in streams)
-        if failed and not self._merge.records and has_nothing:
-            errors = [error for name in failed if (error := self._status[name].error) is not None]
+        if errors and not self._merge.records and has_nothing:
             raise SourcesFailed(errors, all_failed=True)
 
     def _settled(self, name: str) -> int:
         """Return the time up to which a source is complete: the earlier of our clock and its own, less settle."""
-        date = self._spent[name].as_of
-        return min(self._call.now, self._call.now if date is None else date) - int(
-            self._call.sources[name].settle * SECOND
-        )
+        now, date = self._call.now, self._spent[name].as_of
+        return min(now, now if date is None else date) - int(self._call.sources[name].settle * SECOND)
 
     # ---- the page's cursor and sources -----------------------------------------------------------------------------
 
@@ -206,36 +208,35 @@ class PageBuilder:
         as if it were the last."""
         plan, merge = self._plan, self._merge
         end = len(merge.records) if cut is None else cut + 1
-        given, withheld = Counter(map(id, merge.origins[:end])), set(map(id, merge.origins[end:]))
+        given, withheld = Counter(merge.origins[:end]), set(merge.origins[end:])
         states: dict[str, dict[str, StreamState]] = {name: {} for name in plan.active}
         for name, streams in plan.states.items():
             states[name].update({stream: state for stream, state in streams.items() if state.done})
-        for reading in self._readings.values():
-            stream = reading.stream
-            whole = id(stream) not in withheld
-            if whole and merge.finished(stream):
-                states[stream.source][stream.name] = StreamState(done=True)
+        for reading in merge.streams:
+            whole = reading not in withheld
+            if whole and merge.finished(reading):
+                states[reading.source][reading.name] = StreamState(done=True)
                 continue
             # A stream with withheld records, even a failed one, has no other ones between its last and the boundary.
-            withheld_from = later_position(boundary, stream.position, plan.query.ascending)
-            position = merge.resume(stream, boundary) if whole else withheld_from
+            withheld_from = later_position(boundary, reading.position, plan.query.ascending)
+            position = merge.resume(reading, boundary) if whole else withheld_from
             hint = reading.reader.hint(position) if reading.was_read else None
             old = reading.old or StreamState()
-            states[stream.source][stream.name] = StreamState(
+            states[reading.source][reading.name] = StreamState(
                 None if position == boundary else list(position),
                 hint or old.hint,
-                share=1000 * given[id(stream)] // end if end else old.share,
-                refused=stream.refused,
+                share=1000 * given[reading] // end if end else old.share,
+                refused=reading.refused,
             )
         return state_of(plan, boundary, states, gaps_of(self._status.values(), plan.gaps))
 
     def _statuses(self) -> list[SourceStatus]:
         until = self._plan.window.until
         for name, status in self._status.items():
-            status.calls, status.records = self._spent[name].calls, self._spent[name].records
+            spent = self._spent[name]
+            status.calls, status.records = spent.calls, spent.records
             refused = [stream.refused for stream in self._merge.streams if stream.source == name]
-            date = self._spent[name].as_of
-            if self._plan.query.follow and date is not None and self._call.now - date > _PATIENCE:
+            if self._plan.query.follow and spent.as_of is not None and self._call.now - spent.as_of > _PATIENCE:
                 self._note(name, "its Date header is over a minute behind: newer events wait for it")
             # A source that refuses all of its streams shows nothing, and is complete up to no time.
             if status.status != "failed" and not (refused and all(refused)):

@@ -9,6 +9,7 @@ from contextlib import AsyncExitStack
 from typing import Any
 
 import msgspec
+from cachetools import LRUCache
 
 from app.domain.caller import Caller
 from app.domain.errors import (
@@ -23,7 +24,7 @@ from app.domain.errors import (
 )
 from app.domain.query import CountQuery, EventQuery
 from app.domain.times import format_seconds, now_micros
-from app.feed.model import FeedCall, FeedSettings, Page, StreamRatios, Totals, ValueWarning
+from app.feed.model import FeedCall, FeedSettings, Page, Shares, Totals, ValueWarning
 from app.feed.page_builder import PageBuilder
 from app.feed.planner import Plan, WalkStart, begun_at, first_plan, next_plan, state_of
 from app.feed.totals import EventCounter, TotalsCache
@@ -34,6 +35,7 @@ from app.providers.base import CallBudget, Record, Source
 from app.providers.http.concurrency import gather_all
 
 _PATIENCE = 0.7  #: of the deadline, to wait for a count of another replica, which reads for half of it
+_MOST_SHARES = 256  #: sets of streams
 
 
 class Feed:
@@ -45,7 +47,7 @@ class Feed:
         self._codec = CursorCodec(settings.cursor_secrets)
         #: µs since the epoch, on the clock that windows are cut by.
         self.now = settings.clock or now_micros
-        self._ratios = StreamRatios()
+        self._shares: Shares = LRUCache(_MOST_SHARES)
         self.totals_cache = TotalsCache(
             ttl=settings.totals_ttl, patience=settings.deadline * _PATIENCE, shared=settings.shared
         )
@@ -75,8 +77,7 @@ class Feed:
 
         async def total() -> Totals | None:
             try:
-                counter = EventCounter(plan, call, self.totals_cache)
-                return await counter.totals(times, no_cache=no_cache, exact=False, by=None)
+                return await EventCounter(plan, call, self.totals_cache, times, no_cache=no_cache).totals()
             except SourcesFailed:
                 # With `partial`, the page names the source that failed, and has no total.
                 if plan.partial:
@@ -114,9 +115,8 @@ class Feed:
         """How many events the filters select, per source, and by group. Raises CallerError and SourcesFailed."""
         call = self._call(caller)
         plan = self._plan(EventQuery.of(asked), caller, call.now)
-        counter = EventCounter(plan, call, self.totals_cache)
-        times = asked.since, asked.until
-        totals = await counter.totals(times, no_cache=no_cache, exact=asked.exact, by=asked.by)
+        counter = EventCounter(plan, call, self.totals_cache, (asked.since, asked.until), no_cache=no_cache)
+        totals = await counter.totals(exact=asked.exact, by=asked.by)
         return msgspec.structs.replace(totals, warnings=self._warnings(plan, caller))
 
     def _plan(self, asked: EventQuery, caller: Caller, now: int) -> Plan:
@@ -134,7 +134,7 @@ class Feed:
         begun, deadline = time.monotonic() if begun is None else begun, self.settings.deadline
         return FeedCall(
             caller, self.now(), begun, begun + deadline / 2, begun + deadline, self.sources, self.settings,
-            self._ratios,
+            self._shares,
         )  # fmt: skip
 
     async def event(self, event_id: str, caller: Caller, spent: dict[str, CallBudget] | None = None) -> Record:

@@ -15,7 +15,7 @@ from cachetools import TLRUCache
 
 from app.domain.errors import SourceError, SourceForbidden, SourcesFailed, SourceTimeout
 from app.domain.parameters import Moment
-from app.domain.query import OWN_FILTERS, GroupBy, Query
+from app.domain.query import OWN_FILTERS, GroupBy, Query, Window
 from app.domain.times import format_micros, format_seconds
 from app.feed.model import FeedCall, Group, ProviderTotal, SourceTotal, Totals
 from app.feed.page_builder import PageBuilder
@@ -115,26 +115,28 @@ class Groups(msgspec.Struct, frozen=True):
 
 
 class EventCounter:
-    """The counts of one plan."""
+    """The counts of one plan. `times`: `since` and `until` as the caller wrote them."""
 
-    def __init__(self, plan: Plan, call: FeedCall, cache: TotalsCache) -> None:
+    def __init__(self, plan: Plan, call: FeedCall, cache: TotalsCache, times: Times, *, no_cache: bool) -> None:
         query = plan.query.model_copy(update={"order": "desc", "follow": False})
-        self._until = call.now if plan.window.until is None else plan.window.until
+        until = self._until = call.now if plan.window.until is None else plan.window.until
         self._plan = msgspec.structs.replace(
             plan,
             query=query,
-            window=msgspec.structs.replace(plan.window, until=self._until),
+            window=Window(plan.window.since, until),
             include=frozenset(),
             partial=False,
-            position=(self._until,),
+            position=(until,),
             states={},
         )
-        self._call, self._cache = call, cache
+        self._call, self._cache, self._no_cache = call, cache, no_cache
         self._private, self._pseudonyms = "pii:read" in call.caller.scopes, call.settings.pseudonyms
+        # With the default window (µs), which another replica may have set differently.
+        self._times = times, until - plan.window.since if times[0] is None else 0
 
-    async def totals(self, times: Times, *, no_cache: bool, exact: bool, by: GroupBy | None) -> Totals:
-        """`times`: `since` and `until` as the caller wrote them. Raises SourcesFailed."""
-        found = await gather_all(self._of(name, times, no_cache, exact, by) for name in self._plan.active)
+    async def totals(self, *, exact: bool = False, by: GroupBy | None = None) -> Totals:
+        """Raises SourcesFailed."""
+        found = await gather_all(self._of(name, exact, by) for name in self._plan.active)
         sources = [source for source, _ in found]
         groups: Counter[str] = Counter()
         for source, keys in found:
@@ -145,48 +147,39 @@ class EventCounter:
         value, shown = sum(source.value for source in sources), [Group(*group) for group in ordered]
         return Totals(value, "events", relation, None if by is None else shown, (), sources)
 
-    async def _of(
-        self, name: str, times: Times, no_cache: bool, exact: bool, by: GroupBy | None
-    ) -> tuple[SourceTotal, Mapping[str, int]]:
+    async def _of(self, name: str, exact: bool, by: GroupBy | None) -> tuple[SourceTotal, Mapping[str, int]]:
         plain = self._plan.query.model_copy(update={"source": (), "source_not": (), "provider": ()})
-        try:
-            own, own_cached = await self._own(name, plain, times, no_cache)
-        except SourceForbidden:
-            return SourceTotal(name, 0, "events", "gte", None, None, format_seconds(self._call.now), False), {}
-        except SourceError as error:
-            error.source = name
-            raise SourcesFailed([error]) from None
+        own: Total | None = None
+        own_cached = False
+        # The provider's own total would reveal hidden values, and has no filters that the gateway alone judges.
+        searches_hidden = native_query(plain, self._call.caller) != plain
+        if not searches_hidden and all(getattr(plain, one) in (None, ()) for one in OWN_FILTERS):
+            try:
+                own, own_cached = await self._cache.get(
+                    Total, name, plain, self._times, lambda: self._ask(name, plain), no_cache=self._no_cache
+                )
+            except SourceForbidden:
+                return SourceTotal(name, 0, "events", "gte", None, None, format_seconds(self._call.now), False), {}
+            except SourceError as error:
+                error.source = name
+                raise SourcesFailed([error]) from None
+            if own.value == 0 and own.relation == "gte":
+                own = None
         as_of = self._call.now if own is None or own.as_of is None else own.as_of
         total = None if own is None else ProviderTotal(own.value, own.unit, own.relation)
-        if total is not None and total.unit == "events" and total.relation == "eq" and by in (None, "source"):
-            return SourceTotal(name, total.value, "events", "eq", total, None, format_seconds(as_of), own_cached), {}
+        if own is not None and own.unit == "events" and own.relation == "eq" and by in (None, "source"):
+            return SourceTotal(name, own.value, "events", "eq", total, None, format_seconds(as_of), own_cached), {}
         is_small = total is None or (total.unit == "events" and total.value <= _SMALL)
         size = _SMALL if is_small else _PAGE
-        others = (times, self._span(times), self._plan.ago, exact, by, self._private, not self._pseudonyms)
+        others = (*self._times, self._plan.ago, exact, by, self._private, not self._pseudonyms)
         found, cached = await self._cache.get(
-            Groups, name, plain, others, lambda: self._read(name, exact, by, as_of, size), no_cache=no_cache
+            Groups, name, plain, others, lambda: self._read(name, exact, by, as_of, size), no_cache=self._no_cache
         )
         end = None if found.scanned_to is None else format_seconds(found.scanned_to)
         at = format_seconds(found.as_of)
         # `as_of` is the time of the provider's total, which may be the older of the two.
         is_cached = cached or own_cached
         return SourceTotal(name, found.count, "events", found.relation, total, end, at, is_cached), found.groups
-
-    async def _own(self, name: str, plain: Query, times: Times, no_cache: bool) -> tuple[Total | None, bool]:
-        """Return the provider's own total; None if it has none for these filters, or if the total would reveal hidden
-        values."""
-        searches_hidden = native_query(plain, self._call.caller) != plain
-        if searches_hidden or any(getattr(plain, name) not in (None, ()) for name in OWN_FILTERS):
-            return None, False
-        others = times, self._span(times)
-        total, cached = await self._cache.get(
-            Total, name, plain, others, lambda: self._ask(name, plain), no_cache=no_cache
-        )
-        return (None if total.value == 0 and total.relation == "gte" else total), cached
-
-    def _span(self, times: Times) -> int:
-        """The default window (µs), which another replica may have set differently; 0 where `since` was given."""
-        return self._until - self._plan.window.since if times[0] is None else 0
 
     async def _ask(self, name: str, plain: Query) -> Total:
         budget = CallBudget(deadline=self._call.deadline)
@@ -200,9 +193,8 @@ class EventCounter:
 
     async def _read(self, name: str, exact: bool, by: GroupBy | None, as_of: int, size: int) -> Groups:
         """Count by reading, newest first, within the budget of calls and time; `exact`: of time."""
-        scan = self._call.settings.scan
-        plan = msgspec.structs.replace(self._plan, active=(name,), limit=size)
-        limit = self._call.begun + self._call.settings.deadline * _LEFT if exact else self._call.half_time
+        call, plan = self._call, msgspec.structs.replace(self._plan, active=(name,), limit=size)
+        limit = call.begun + call.settings.deadline * _LEFT if exact else call.half_time
         groups: Counter[str] = Counter()
         count = calls = bad = 0
         scanned_to: int | None = None
@@ -215,8 +207,8 @@ class EventCounter:
 
         while True:
             try:
-                most_calls = None if exact else scan - calls
-                page = await PageBuilder(plan, self._call, shown=False, most_calls=most_calls).page(keep)
+                most_calls = None if exact else call.settings.scan - calls
+                page = await PageBuilder(plan, call, shown=False, most_calls=most_calls).page(keep)
             except SourcesFailed as failure:
                 if scanned_to is None or not isinstance(failure.errors[0], SourceTimeout):
                     raise
@@ -232,7 +224,7 @@ class EventCounter:
                 return Groups(count, relation, groups, as_of)
             scanned_to = page.position[0]
             # A page that half of its calls would not fill is not begun.
-            if time.monotonic() >= limit or (not exact and status.calls > 2 * (scan - calls)):
+            if time.monotonic() >= limit or (not exact and status.calls > 2 * (call.settings.scan - calls)):
                 return Groups(count, "gte", groups, as_of, scanned_to)
             plan = msgspec.structs.replace(plan, position=tuple(held[-1].position), states=held[-1].sources)
 

@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Sequence
 from itertools import takewhile
 from operator import gt, lt
+from typing import Generic, TypeVar
 
 import msgspec
 
@@ -17,7 +18,7 @@ from app.domain.event import Record
 from app.domain.position import Position
 
 
-class Stream(msgspec.Struct):
+class Stream(msgspec.Struct, eq=False):
     """One stream in a merge. `position`: at the page's beginning; `complete_until`: see `Batch.complete_until`."""
 
     source: str
@@ -37,21 +38,24 @@ class Stream(msgspec.Struct):
         return self.position if self.complete_until is None else (self.complete_until,)
 
 
-class Merge:
+S = TypeVar("S", bound=Stream)
+
+
+class Merge(Generic[S]):
     """A page under construction: at most `limit` records, in order."""
 
-    def __init__(self, streams: Sequence[Stream], *, ascending: bool, limit: int) -> None:
+    def __init__(self, streams: Sequence[S], *, ascending: bool, limit: int) -> None:
         self.streams = list(streams)
         self.limit = limit
         self.records: list[Record] = []
-        self.origins: list[Stream] = []  #: the stream of each record
+        self.origins: list[S] = []  #: the stream of each record
         self.has_more = False
         self._ascending = ascending
         #: Whether a position is after another one in reading direction; the earlier and the later of some.
         self._is_beyond, self._earlier, self._later = (gt, min, max) if ascending else (lt, max, min)
-        self._ceiling: int | None = None
+        self._ceiling: Position | None = None
 
-    def add(self, stream: Stream, records: Sequence[Record], *, complete_until: int, ended: bool) -> None:
+    def add(self, stream: S, records: Sequence[Record], *, complete_until: int, ended: bool) -> None:
         """Add a batch, whose records are in order and after all earlier ones of the stream."""
         stream.buffer.extend(records)
         stream.ended = ended
@@ -88,8 +92,8 @@ class Merge:
     def set_ceiling(self, time: int) -> None:
         """Ascending only: records at or after `time` wait for a later page (`follow`). It may decrease during
         a page if a provider's clocks differ; records emitted beyond it are taken back."""
-        self._ceiling = time
-        beyond = takewhile(lambda record: not self._below_ceiling(record.key), reversed(self.records))
+        self._ceiling = ceiling = (time,)
+        beyond = takewhile(lambda record: record.key >= ceiling, reversed(self.records))
         if count := len(list(beyond)):
             self._take_back(count)
 
@@ -97,26 +101,27 @@ class Merge:
         """Let the last `count` records wait for a later page."""
         for _ in range(count):
             self.origins.pop().buffer.appendleft(self.records.pop())
-        last = {id(origin): record.key for record, origin in zip(self.records, self.origins, strict=True)}
+        last = {origin: record.key for record, origin in zip(self.records, self.origins, strict=True)}
         for stream in self.streams:
-            stream.last = last.get(id(stream))
+            stream.last = last.get(stream)
 
-    @property
-    def missing(self) -> int:
-        """Return the number of records that the page still needs, including the one that shows whether there are
-        more."""
-        return self.limit + 1 - len(self.records)
-
-    def advance(self) -> list[Stream]:
+    def advance(self) -> list[S]:
         """Emit certain records. Returns the streams to read before more are certain; empty if the page is finished."""
         while True:
-            candidate = self._best()
-            if candidate is None or not self._below_ceiling(candidate.buffer[0].key):
+            heads = [stream for stream in self.streams if stream.buffer and not stream.failed]
+            candidate = self._earlier(heads, key=lambda stream: stream.buffer[0].key, default=None)
+            if candidate is None or (self._ceiling is not None and candidate.buffer[0].key >= self._ceiling):
                 waiting = self._waiting()
                 self.has_more = not waiting and any(s.stopped or s.failed for s in self.streams)
                 return waiting
             key = candidate.buffer[0].key
-            blocking = [s for s in self.streams if s is not candidate and self._blocks(s, key)]
+            # Those that may still contain a record before it.
+            blocking = [
+                stream
+                for stream in self.streams
+                if not (stream is candidate or stream.buffer or stream.ended or stream.failed)
+                and (stream.complete_until is None or not self._is_beyond((stream.complete_until,), key))
+            ]
             if any(s.stopped for s in blocking):
                 # A stream that goes no further on this page may still hold an earlier event: the page ends there, and
                 # the others have to be known as far.
@@ -130,9 +135,9 @@ class Merge:
                 return []
             self._emit(candidate)
 
-    def _emit(self, stream: Stream) -> None:
+    def _emit(self, stream: S) -> None:
         """Emit the stream's first record, which is certain, and those after it that need no comparison."""
-        edges: list[Position] = [] if self._ceiling is None else [(self._ceiling,)]
+        edges: list[Position] = [] if self._ceiling is None else [self._ceiling]
         for other in self.streams:
             if other is not stream and not other.failed and (other.buffer or not other.ended):
                 edges.append(other.buffer[0].key if other.buffer else other.frontier)
@@ -145,16 +150,7 @@ class Merge:
         self.origins += [stream] * len(run)
         stream.last = run[-1].key
 
-    def _best(self) -> Stream | None:
-        heads = [s for s in self.streams if s.buffer and not s.failed]
-        if not heads:
-            return None
-        return self._earlier(heads, key=lambda s: s.buffer[0].key)
-
-    def _below_ceiling(self, key: Position) -> bool:
-        return self._ceiling is None or key < (self._ceiling,)
-
-    def _waiting(self) -> list[Stream]:
+    def _waiting(self) -> list[S]:
         """Return the streams to read before the page can end early: a further read could return records of it."""
         edges = self._edges()
         return [
@@ -167,16 +163,7 @@ class Merge:
     def _edges(self) -> list[Position]:
         """Return the positions that the page cannot exceed."""
         edges = [stream.frontier for stream in self.streams if stream.stopped]
-        return edges if self._ceiling is None else [*edges, (self._ceiling,)]
-
-    def _blocks(self, stream: Stream, key: Position) -> bool:
-        """Whether the stream may still contain a record before `key`."""
-        if stream.buffer or stream.ended or stream.failed:
-            return False
-        if stream.complete_until is None:
-            return True
-        edge = (stream.complete_until,)
-        return not (key < edge if self._ascending else key > edge)
+        return edges if self._ceiling is None else [*edges, self._ceiling]
 
     def boundary(self) -> Position | None:
         """Return the end of the page, up to which every stream that did not fail is delivered. None without a record or
@@ -187,7 +174,7 @@ class Merge:
             return self._earlier(edges)
         return self.records[-1].key if self.records else None
 
-    def resume(self, stream: Stream, boundary: Position) -> Position:
+    def resume(self, stream: S, boundary: Position) -> Position:
         """Return the position at which a later page reads this stream, not before the beginning of this page."""
         # Other streams continued without a failed stream, so only its own records count.
         edge = (stream.last or stream.position) if stream.failed or stream.refused else boundary
@@ -199,9 +186,9 @@ class Merge:
             edge = self._later(edge, (stream.complete_until,))
         if self._ceiling is not None:
             # Records at or after the ceiling have not settled: others may still arrive before them.
-            edge = self._earlier(edge, (self._ceiling,))
+            edge = self._earlier(edge, self._ceiling)
         return self._later(edge, stream.position)
 
-    def finished(self, stream: Stream) -> bool:
+    def finished(self, stream: S) -> bool:
         """Whether no records of the stream are left for later pages."""
         return stream.ended and not stream.refused and not stream.buffer and self._ceiling is None
