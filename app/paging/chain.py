@@ -38,7 +38,6 @@ class Chain(Generic[R]):
         self.size = page_size
         self._size, self._first, self._last = page_size, first, last
         self._most = 0  # the largest possible number of the first row: `begin` is right if none after it was removed
-        self._below: Chain[R] | None = None  # another chain to join
         self._newest = 0  # rows of the first page read
         self._is_certain = True
         self._above = 0  # rows above the lowest join that no repeated row shows; 0 for none
@@ -55,14 +54,12 @@ class Chain(Generic[R]):
         return max(0, -self.begin)
 
     def reaching(self, pages: Sequence[int]) -> Chain[R] | None:
-        """Return a chain that continues to these pages, or this one if they are below it. None if they are far
-        above. The pages are of numbers with `shift`."""
+        """Return a new chain from these pages on, or this one if they are below it. None if they are far above. The
+        pages are of numbers with `shift`."""
         pages = [max(1, page - self.shift // self._size) for page in pages]
         low, high = max(0, self.begin) // self._size + 1, self.end // self._size + 1
         if max(pages) >= high:
-            chain: Chain[R] = Chain(self._size, self._first, max(pages))
-            chain._below = self
-            return chain if min(pages) <= high + _FAR else None
+            return Chain(self._size, self._first, max(pages)) if min(pages) <= high + _FAR else None
         if max(pages) >= low - _FAR:
             self._left += 2 * (low - min(pages)) + 2
         # A guess at a page far below: what is looked for stands a little lower than it did.
@@ -103,7 +100,6 @@ class Chain(Generic[R]):
             self._join(start, rows)
         else:
             self._prove(start, rows)
-        self._meet()
 
     def _begin(self, start: int, rows: Sequence[R]) -> None:
         if rows and len(rows) < self._size and not self.has_end:
@@ -167,18 +163,6 @@ class Chain(Generic[R]):
         gone = set(range(at[0], at[-1])).difference(at) if at else set()
         self._newest -= sum(index >= len(self.rows) - self._newest for index in gone)
         self.rows = [row for index, row in enumerate(self.rows) if index not in gone]
-
-    def _meet(self) -> None:
-        """Join the chain below, when this one has reached it."""
-        below = self._below
-        if below is None or not self.rows:
-            return
-        at = _following(self.rows, below.rows, _last_same(self.rows[0], below.rows, len(below.rows)))
-        if len(at) > 1 and not are_equal(self.rows[: len(at)]):
-            self.rows[:0] = below.rows[: at[0]]
-            self.begin -= at[0]
-            self._most = below._most if at[0] else self._most
-            self._below = None
 
     def _place(self, rows: Sequence[R]) -> tuple[int, list[int]]:
         """Return the number of rows before those that are in the chain, and the indices of these in it. Rows after the
