@@ -9,14 +9,12 @@ finds out whether any were removed.
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from itertools import accumulate
-from operator import ge, sub
 from typing import Generic
 
 from app.domain.times import SECOND
 from app.paging.chain import Chain
 from app.paging.log_end import LogEnd, LogMoved, OddPages
-from app.paging.rows import R, Response, are_equal, are_falling, wrong_rows
+from app.paging.rows import FALLING, R, Response, RowOrder, are_equal
 from app.paging.steadiness import Anchor, Steadiness, digest_of
 
 #: Rows that must have been read before a row proves that nothing wanted lies behind it: one with a wrong time would
@@ -26,12 +24,6 @@ SUPPORT = 3
 #: From so many pages on, equal rows are one page that a server repeats rather than twins.
 _TWIN_PAGES = 8
 
-#: Different times that only fall in a log from newest to oldest; fewer may be records added late.
-_FALLING = 8
-
-#: See `are_falling`: random times of a page reach these once in 100 pages, and once in 1,000.
-_SUSPECT, _SURELY = 1.5, 2.0
-
 #: µs before a walk in which its log may grow: an older row after the end contradicts the total.
 _FRESH = 30 * SECOND
 
@@ -40,19 +32,14 @@ class PositionLog(Generic[R]):
     """The rows that one walk has read. The log ends at its end in the first response: later rows belong to the next
     walk."""
 
-    def __init__(
-        self, ascending: bool, page_size: int, max_skew: int, anchor: Anchor | None, longest: int, now: int
-    ) -> None:
+    def __init__(self, ascending: bool, page_size: int, anchor: Anchor | None, longest: int, now: int) -> None:
         self.sign, self.size = 1 if ascending else -1, page_size
         self.support = min(SUPPORT, (page_size - 1) // 2)  #: see SUPPORT; less for pages of few rows
-        self.step_back = 0  #: largest µs by which a row is older than an earlier one
         self.ending = LogEnd(page_size, longest)
         self.rows: dict[int, R] = {}  #: by number
-        self.misplaced: dict[int, int] = {}  #: number and own time of rows that contradict the others beyond `max_skew`
-        self.is_unordered = False  #: whether most rows contradict the others beyond `max_skew`, or times only fall
+        self.order = RowOrder()
         self.steadiness: Steadiness[R] = Steadiness(anchor)
-        self._ascending, self._max_skew, self._begun = ascending, max_skew, now
-        self._is_falling = False  # whether most rows are older than the one before them
+        self._ascending, self._begun = ascending, now
         self._timed: list[tuple[int, int]] | None = None  # see `timed`
         self.is_chain = False  #: whether the rows are a chain's
 
@@ -84,7 +71,7 @@ class PositionLog(Generic[R]):
                 known_row = self.rows.setdefault(number, row)
                 has_moved |= known_row is not row and not known_row.same_as(row)
         self.steadiness.add(responses)
-        self._check_order()
+        self.order.check(self.rows, lambda: not self._unread_ends())
         if has_moved:
             raise LogMoved
 
@@ -103,8 +90,8 @@ class PositionLog(Generic[R]):
         # Without a further read, because more than the page that shows it was read.
         self.ending.is_settled = self.is_chain = True
         self.rows, self._timed = dict(enumerate(chain.rows, begin)), None
-        self.misplaced.clear()
-        self._check_order()
+        self.order.misplaced.clear()
+        self.order.check(self.rows, lambda: not self._unread_ends())
 
     def was_there(self, row: R, before: int = 0) -> bool:
         """Whether a row is older than the walk, by more than `before` µs."""
@@ -179,35 +166,13 @@ class PositionLog(Generic[R]):
         self.ending.may_be_twins = True
         return pages < _TWIN_PAGES
 
-    def _check_order(self) -> None:
-        """Measure by how much the rows contradict the order of time; those beyond `max_skew` become bad."""
-        rows = sorted(self.rows.items())
-        timed = [(number, row.time) for number, row in rows if row.time is not None and not row.bad]
-        times = [time for _, time in timed]
-        self.step_back = _step_back(times)
-        self.is_unordered |= all(map(ge, times, times[1:])) and len(set(times)) >= _FALLING
-        self._is_falling = are_falling(times, _SUSPECT)
-        if are_falling(times, _SURELY) and len(set(times)) >= _FALLING and not self._unread_ends():
-            middle = len(times) // 2
-            self.is_unordered |= sorted(times[:middle])[middle // 2] > sorted(times[-middle:])[middle // 2]
-        if self.step_back <= self._max_skew:
-            return
-        wrong = wrong_rows(times, self._max_skew)
-        self.is_unordered |= 2 * len(wrong) > len(times)
-        for index in wrong:
-            row = self.rows[timed[index][0]]
-            near = next((at for at in (*range(index, -1, -1), *range(index, len(times))) if at not in wrong), None)
-            self.misplaced[timed[index][0]] = times[index]
-            row.bad, row.time = True, None if near is None else times[near]
-        self.step_back = _step_back([time for index, time in enumerate(times) if index not in wrong])
-
     def opposite(self) -> int | None:
         """Return a page that shows whether the log comes newest first, if the rows read do; None if it is known."""
-        if not self._is_falling or self.is_unordered or self.is_chain:
+        if not self.order.is_falling or self.order.is_unordered or self.is_chain:
             return None
         if unread := self._unread_ends():
             return unread[0]
-        few = len({row.time for row in self.rows.values()}) < _FALLING
+        few = len({row.time for row in self.rows.values()}) < FALLING
         return next(iter(self.following(self.first, 1, 1)), None) if few else None
 
     def _unread_ends(self) -> list[int]:
@@ -282,15 +247,6 @@ class PositionLog(Generic[R]):
         """Whether row x was read."""
         return self.number(x) in self.rows
 
-    def run(self, x: int) -> list[tuple[int, R, int | None]]:
-        """Return (x, row, v) of the rows from x on that were read without a gap; v is None without a valid time."""
-        found: list[tuple[int, R, int | None]] = []
-        end = self.end
-        while x < end and (row := self.rows.get(x if self._ascending else -1 - x)) is not None:
-            found.append((x, row, None if row.bad or row.time is None else row.time * self.sign))
-            x += 1
-        return found
-
     def value_at(self, x: int) -> int | None:
         """Return the v of row x, or None if it was not read or has no valid time."""
         row = self.rows.get(self.number(x))
@@ -320,11 +276,6 @@ class PositionLog(Generic[R]):
             return 0
         span = max(times) - min(times)
         return min(self.size, len(times) * skew // span) if span else self.size
-
-
-def _step_back(times: Sequence[int]) -> int:
-    """Return the largest difference by which a time is before an earlier one."""
-    return max(map(sub, accumulate(times, max), times), default=0)
 
 
 def between(behind: tuple[int, int], ahead: tuple[int, int], edge: int) -> int:

@@ -12,15 +12,16 @@ Both directions are one algorithm over mirrored numbers `x` and times `v` (`app.
 
 from __future__ import annotations
 
+from bisect import bisect_left
+from collections import deque
 from collections.abc import Sequence
 from typing import Generic
 
-from app.domain.times import DAY
 from app.paging.chain import Chain
 from app.paging.log_end import LogMoved, OddPages
 from app.paging.position_log import PositionLog, between
 from app.paging.position_search import Search
-from app.paging.rows import Consecutive, HeldRows, R, Response, Rows
+from app.paging.rows import NEVER, Consecutive, R, Response, Rows
 from app.paging.steadiness import Anchor, digest_of
 
 __all__ = ["Consecutive", "LogMoved", "OddPages", "PositionReader", "Response", "Rows"]
@@ -64,7 +65,6 @@ class PositionReader(Generic[R]):
         total: int | None = None,
         longest: int = 1 << 30,
         glances: Sequence[int] = (),
-        max_skew: int = DAY,
     ) -> None:
         self._ascending = ascending
         self._start = start if ascending else -start
@@ -75,7 +75,7 @@ class PositionReader(Generic[R]):
         anchor = None
         if self._hint and len(self._hint) > 2:
             anchor = Anchor(self._hint[0] // page_size + 1, self._hint[2] % ENDS, self._hint[3])
-        self.log: PositionLog[R] = PositionLog(ascending, page_size, max_skew, anchor, longest, now)
+        self.log: PositionLog[R] = PositionLog(ascending, page_size, anchor, longest, now)
         self.steadiness, self.ending = self.log.steadiness, self.log.ending
         if anchor is not None and self._hint and self._hint[2] >= ENDS:
             self.ending.proven = (anchor.page - 1) * page_size + anchor.rows
@@ -86,7 +86,11 @@ class PositionReader(Generic[R]):
         self.begin: int | None = None  #: x at which sequential reading began; None during the search
         self._is_ahead = False  # whether rows were requested before that
         self._next = 0  # the first unread x
-        self._held: HeldRows[R] = HeldRows(self._start, self._stop, self.log.support)
+        self._given = self._start  # rows of a v below it were returned
+        # Rows to return (v, x, row) by v and then by x; the v of the last few read; and the largest v read without
+        # those: a wrong time among them would falsely prove that nothing earlier follows.
+        self._held: list[tuple[int, int, R]] = []
+        self._latest, self._peak = deque[int](), NEVER
 
     def wanted(self, count: int, most: int) -> list[int]:
         """Return the pages (from 1) to fetch so that `take` can return about `count` rows, a tenth more or fewer; at
@@ -112,7 +116,7 @@ class PositionReader(Generic[R]):
         if look := self.look(needed=False):
             return look
         read = 0 if self.begin is None else self._next - self.begin
-        if read > 2 * self.log.size and self._held.peak < self._start - self.skew and self._next < self.log.end:
+        if read > 2 * self.log.size and self._peak < self._start - self.skew and self._next < self.log.end:
             # Reading began too far before the wanted rows: none within two pages.
             self._search.narrow(cost=read // self.log.size)
             self.begin = None
@@ -121,13 +125,13 @@ class PositionReader(Generic[R]):
             self.begin = self._search.begin()
             if self.begin is None:
                 return self._looked_for(count, most)
-            self._next, self._held = self.begin, HeldRows(self._held.given, self._stop, self.log.support)
+            self._next, self._held, self._latest, self._peak = self.begin, [], deque(), NEVER
             self._read_on()
         if look := self.look():
             return look
         if self.place() is None:
             return self._wanted(count, most)  # the log ends elsewhere
-        ready = self._held.ready(self._sure())
+        ready = bisect_left(self._held, (self._sure(),))
         if self._sure() >= self._stop or ready >= count - count // 10:
             return []
         # To be certain of the rows still missing, those within one skew after them are needed, too; and to come to the
@@ -255,9 +259,9 @@ class PositionReader(Generic[R]):
         return self.steadiness.page_to_confirm(min(edges), max(edges))
 
     def _take_over(self, cost: int, *, again: bool) -> None:
-        if self.log.step_back > self.skew:
+        if self.log.order.step_back > self.skew:
             # Times run back by more than the skew: search again with the larger one.
-            self.skew = self.log.step_back
+            self.skew = self.log.order.step_back
             again = True
         if again:
             self.begin = None
@@ -271,29 +275,41 @@ class PositionReader(Generic[R]):
 
     def _read_on(self) -> None:
         """Take over the rows that follow the read ones without a gap."""
-        assert self.begin is not None
-        rows = self.log.run(self._next)
-        self._next += len(rows)
-        self._held.extend(rows)
+        log, held = self.log, self._held
+        while self._next < log.end and (row := log.rows.get(log.number(self._next))) is not None:
+            if row.bad or row.time is None:
+                v = self._latest[-1] if self._latest else max(self._peak, self._given)  # as its neighbours
+            else:
+                v = row.time * log.sign
+                self._latest.append(v)
+                if len(self._latest) > log.support:
+                    self._peak = max(self._peak, self._latest.popleft())
+            if self._given <= v < self._stop:
+                held.append((v, self._next, row))
+            self._next += 1
+        held.sort()  # each x is unique, so that rows themselves are never compared
 
     def take(self) -> Rows[R]:
         """Return the certain rows, in reading order of their times and, if equal, of their numbers."""
-        rows = self._held.take(self._sure())
-        has_ended = self.begin is not None and self._sure() >= self._stop
-        return Rows([(self.log.number(x), row) for x, row in rows], self.complete_until, has_ended)
+        sure = self._sure()
+        ready = bisect_left(self._held, (sure,))
+        rows = [(self.log.number(x), row) for _, x, row in self._held[:ready]]
+        del self._held[:ready]
+        self._given = max(self._given, sure)
+        return Rows(rows, self.complete_until, self.begin is not None and sure >= self._stop)
 
     @property
     def complete_until(self) -> int:
         """Return the time up to which rows were returned; see `Batch.complete_until`."""
-        return self._held.given if self._ascending else -self._held.given + 1
+        return self._given if self._ascending else -self._given + 1
 
     def _sure(self) -> int:
         """Return the v below which no row is unread."""
         if self.begin is None:
-            return self._held.given
+            return self._given
         if self._next >= self.log.end:
             return self._stop
-        return min(self._stop, self._held.peak - self.skew)
+        return min(self._stop, self._peak - self.skew)
 
     def consecutive(self) -> Consecutive[R] | None:
         """Return the rows read without a gap; None before the start is found."""

@@ -3,16 +3,23 @@ returned yet, and those that contradict the order of the others."""
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right, insort
-from collections import deque
-from collections.abc import Iterable, Sequence
-from itertools import pairwise
+from bisect import bisect_right, insort
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import accumulate, pairwise
 from math import sqrt
+from operator import ge, sub
 from typing import Any, Generic, Protocol, TypeVar
 
 import msgspec
 
+from app.domain.times import DAY
+
 NEVER = -(1 << 62)  #: a v before all others (see `PositionLog`)
+MAX_SKEW = DAY  #: µs
+#: Different times that only fall in a log from newest to oldest; fewer may be records added late.
+FALLING = 8
+#: See `_are_falling`: random times of a page reach these once in 100 pages, and once in 1,000.
+_SUSPECT, _SURELY = 1.5, 2.0
 _MOST = 64  #: contradicting rows that are judged one by one
 
 
@@ -92,50 +99,44 @@ class Consecutive(msgspec.Struct, Generic[R], frozen=True):
         return bool(both) and all(own.same_as(row) for row, own in both)
 
 
-class HeldRows(Generic[R]):
-    """Rows with `given` <= v < `stop`, by v and then by x (see `PositionLog`). Everything below `given` was returned.
+class RowOrder:
+    """How far the rows read contradict the order of their times."""
 
-    `peak` is the largest v read, without the last `support` rows: a wrong time among those would falsely prove that
-    nothing earlier follows."""
+    def __init__(self) -> None:
+        self.step_back = 0  #: largest µs by which a row is older than an earlier one
+        self.misplaced: dict[int, int] = {}  #: number and own time of rows that contradict the others beyond MAX_SKEW
+        self.is_falling = False  #: whether most rows are older than the one before them
+        self.is_unordered = False  #: whether most rows contradict the others beyond MAX_SKEW, or times only fall
 
-    def __init__(self, given: int, stop: int, support: int) -> None:
-        self.given, self.peak = given, NEVER
-        self._stop, self._support = stop, support
-        self._last: deque[int] = deque()
-        self._rows: list[tuple[int, int, R]] = []
-
-    def __len__(self) -> int:
-        return len(self._rows)
-
-    def extend(self, rows: Iterable[tuple[int, R, int | None]]) -> None:
-        """Add the next rows as (x, row, v); `v` None if it has no valid time: it counts at the time of its
-        neighbours."""
-        for x, row, v in rows:
-            if v is None:
-                v = self._last[-1] if self._last else max(self.peak, self.given)
-            else:
-                self._last.append(v)
-                if len(self._last) > self._support and (oldest := self._last.popleft()) > self.peak:
-                    self.peak = oldest
-            if self.given <= v < self._stop:
-                self._rows.append((v, x, row))
-        # Each x is unique, so that rows themselves are never compared.
-        self._rows.sort()
-
-    def ready(self, sure: int) -> int:
-        """Return the number of rows below `sure`."""
-        return bisect_left(self._rows, (sure,))
-
-    def take(self, sure: int) -> list[tuple[int, R]]:
-        """Remove and return the rows below `sure` as (x, row)."""
-        ready = self.ready(sure)
-        rows = [(x, row) for _, x, row in self._rows[:ready]]
-        del self._rows[:ready]
-        self.given = max(self.given, sure)
-        return rows
+    def check(self, rows: Mapping[int, Timed], has_ends: Callable[[], bool]) -> None:
+        """Judge the rows read, by number; those that contradict the others beyond MAX_SKEW become bad. `has_ends`:
+        whether the first and the last page of the log were read."""
+        timed = [(number, row.time) for number, row in sorted(rows.items()) if row.time is not None and not row.bad]
+        times = [time for _, time in timed]
+        self.step_back = _step_back(times)
+        self.is_falling, many = _are_falling(times, _SUSPECT), len(set(times)) >= FALLING
+        self.is_unordered |= many and all(map(ge, times, times[1:]))
+        if self.is_falling and many and _are_falling(times, _SURELY) and has_ends():
+            middle = len(times) // 2
+            self.is_unordered |= sorted(times[:middle])[middle // 2] > sorted(times[-middle:])[middle // 2]
+        if self.step_back <= MAX_SKEW:
+            return
+        wrong = wrong_rows(times, MAX_SKEW)
+        self.is_unordered |= 2 * len(wrong) > len(times)
+        for index in wrong:
+            row = rows[timed[index][0]]
+            near = next((at for at in (*range(index, -1, -1), *range(index, len(times))) if at not in wrong), None)
+            self.misplaced[timed[index][0]] = times[index]
+            row.bad, row.time = True, None if near is None else times[near]
+        self.step_back = _step_back([time for index, time in enumerate(times) if index not in wrong])
 
 
-def are_falling(times: Sequence[int], least: float) -> bool:
+def _step_back(times: Sequence[int]) -> int:
+    """Return the largest difference by which a time is before an earlier one."""
+    return max(map(sub, accumulate(times, max), times), default=0)
+
+
+def _are_falling(times: Sequence[int], least: float) -> bool:
     """Whether more times fall than rise, by `least` times the root of the number of steps: random ones do so rarely."""
     steps = [after - time for time, after in pairwise(times) if after != time]
     more = 2 * len([step for step in steps if step < 0]) - len(steps)

@@ -107,8 +107,8 @@ BUGS = (
     Bug(
         "rows are returned without regard to the skew",
         "app/paging/position_reader.py",
-        "        return min(self._stop, self._held.peak - self.skew)",
-        "        return min(self._stop, self._held.peak)",
+        "        return min(self._stop, self._peak - self.skew)",
+        "        return min(self._stop, self._peak)",
         "tests/properties/test_positions.py::test_growth_between_pages_hides_nothing",
     ),
     Bug(

@@ -68,7 +68,7 @@ class LogWalk:
     def gaps(self) -> set[str]:
         """Return the reasons why rows may be missing or come twice: see `app.providers.subnoto.gaps`."""
         ending = self.reader.ending
-        seen = {LACKING: ending.lacks_rows, TWINS: ending.may_be_twins, UNORDERED: self.reader.log.is_unordered}
+        seen = {LACKING: ending.lacks_rows, TWINS: ending.may_be_twins, UNORDERED: self.reader.log.order.is_unordered}
         return self.calls.doubts.union(reason for reason, is_so in seen.items() if is_so)
 
     async def advance(self, want: int, most: int, *, confirm: bool = True) -> bool:

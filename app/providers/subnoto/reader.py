@@ -60,7 +60,9 @@ class SubnotoReader:
         self._misses = max(self._misses, await self._count_missing(taken))
         unread = {number for number, row in taken.rows if row.bad}
         unread |= {
-            at for at, time in self.walk.reader.log.misplaced.items() if self._span.since <= time < self._span.until
+            at
+            for at, time in self.walk.reader.log.order.misplaced.items()
+            if self._span.since <= time < self._span.until
         }
         name = f"{self.walk.calls.query.category} {self.walk.calls.query.envelope}"
         bad = Counter({name: self._misses}) + Counter(f"{name} {number}" for number in unread)
@@ -95,7 +97,7 @@ class SubnotoReader:
         first = span.position[0] if self._is_first else self._begun[-1] if len(self._begun) > 1 else begin
         last = end if taken.ended else taken.complete_until
         low, high = sorted((first, last))
-        misplaced = [time for time in self.walk.reader.log.misplaced.values() if low <= time < high]
+        misplaced = [time for time in self.walk.reader.log.order.misplaced.values() if low <= time < high]
         misses, settled = 0, self._request.now - self.walk.skew
         if order is not None and self._is_first and (taken.ended or not self._numbered):
             misses = await order.missing(low, high, misplaced, 1 + taken.ended, settled)
