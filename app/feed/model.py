@@ -14,7 +14,7 @@ from app.domain.event import Time, described
 from app.domain.parameters import Include, Order
 from app.domain.position import Position
 from app.domain.query import Window
-from app.paging.cursor import StreamState
+from app.paging.cursor import StreamState, WalkState
 from app.paging.merge import Stream
 from app.privacy.pseudonyms import Pseudonyms
 from app.providers.base import Batch, CallBudget, Reader, Record, Source, TypeMapping
@@ -132,6 +132,13 @@ class Page(msgspec.Struct):
         self.next_cursor, self.has_more, self.scanned_to = self.cursor_after(index), True, None
         self.position = self.records[index].key
         del self.records[index + 1 :]
+
+
+class WalkStart(WalkState, frozen=True, kw_only=True):
+    """Start of a walk, before any read: `cursor` contains all of it."""
+
+    cursor: str
+    warnings: Sequence[ValueWarning]
 
 
 class FeedSettings(msgspec.Struct, frozen=True):

@@ -5,16 +5,17 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+
+import msgspec
 
 from app.domain.errors import SourceError, SourceForbidden, SourcesFailed, SourceTimeout, SourceUnauthorized
 from app.domain.position import Position, is_beyond, later_position
 from app.domain.query import GATEWAY_FILTERS, JOINED_FILTERS, OWN_FILTERS
 from app.domain.times import DAY, SECOND
 from app.feed.model import FeedCall, Page, Reading, SourceStatus, gaps_of
-from app.feed.planner import Plan, state_of
 from app.feed.visibility import filter_for, native_query
-from app.paging.cursor import CursorState, StreamState
+from app.paging.cursor import StreamState, WalkState
 from app.paging.merge import Merge
 from app.providers.base import ENOUGH_BYTES, CallBudget, Join, ReadRequest, Record
 from app.providers.http.concurrency import gather_all, in_slices
@@ -26,87 +27,89 @@ _MOST_BYTES = 8 * ENOUGH_BYTES  #: of one source's responses with records that t
 
 
 class PageBuilder:
-    """One page of one plan. `shown`: whether the records are shown, not only counted. `most_calls` of a source, after
-    which the page ends; None: GATEWAY_SCAN with gateway filters, else none. `is_patient`: of its budgets."""
+    """One page of one walk. `skipped`: sources that a filter excludes, with the reason. `shown`: whether the records
+    are shown, not only counted. `most_calls` of a source, after which the page ends; None: GATEWAY_SCAN with gateway
+    filters, else none. `is_patient`: of its budgets."""
 
     def __init__(
         self,
-        plan: Plan,
+        walk: WalkState,
         call: FeedCall,
         *,
+        skipped: Mapping[str, str] | None = None,
         shown: bool = True,
         most_calls: int | None = None,
         is_patient: bool = False,
     ) -> None:
-        self._plan, self._call = plan, call
+        self._walk, self._call, self._skipped = walk, call, skipped or {}
         caller, sources, pseudonyms = call.caller, call.sources, call.settings.pseudonyms
-        self._spent = {name: CallBudget(deadline=call.deadline, is_patient=is_patient) for name in plan.active}
-        self._status = {name: SourceStatus(name, sources[name].provider) for name in plan.active}
-        native = native_query(plan.query, caller)
+        self._spent = {name: CallBudget(deadline=call.deadline, is_patient=is_patient) for name in walk.sources}
+        self._status = {name: SourceStatus(name, sources[name].provider) for name in walk.sources}
+        native = native_query(walk.query, caller)
         self._join: Join = "shown" if shown else "none"
-        if any(getattr(plan.query, name) is not None for name in JOINED_FILTERS):
+        if any(getattr(walk.query, name) is not None for name in JOINED_FILTERS):
             self._join = "judged"
         filters = (
             self._join == "judged"
-            or native != plan.query
-            or any(getattr(plan.query, name) not in (None, ()) for name in GATEWAY_FILTERS + OWN_FILTERS)
+            or native != walk.query
+            or any(getattr(walk.query, name) not in (None, ()) for name in GATEWAY_FILTERS + OWN_FILTERS)
         )
         self._most_calls = call.settings.scan if most_calls is None and filters else most_calls
         #: By source, if the gateway filters.
         self._keeps: dict[str, Callable[[Record], bool]] = {}
         if filters:
-            self._keeps = {name: filter_for(plan.query, sources[name], caller, pseudonyms) for name in plan.active}
+            self._keeps = {name: filter_for(walk.query, sources[name], caller, pseudonyms) for name in walk.sources}
         readings: list[Reading] = []
         # A follower reads up to the present; the ceiling cuts off records younger than settle.
-        until = call.now + DAY if plan.window.until is None else plan.window.until
-        for source in map(sources.__getitem__, plan.active):
-            for name in source.streams(plan.query):
-                state = plan.states.get(source.name, {}).get(name)
+        until = call.now + DAY if walk.until is None else walk.until
+        for source in map(sources.__getitem__, walk.sources):
+            for name in source.streams(walk.query):
+                state = walk.sources[source.name].get(name)
                 if state is not None and state.done:
                     continue
-                position = plan.position if state is None or state.position is None else tuple(state.position)
+                position = walk.position if state is None or state.position is None else state.position
                 hint, budget = None if state is None else state.hint, self._spent[source.name]
-                span = ReadRequest(native, plan.window.since, until, position, hint, self._join)
+                span = ReadRequest(native, walk.since, until, position, hint, self._join)
                 reader = source.reader(name, span, budget)
                 readings.append(Reading(source.name, name, position, reader=reader, budget=budget, old=state))
-        self._merge = Merge(readings, ascending=plan.query.ascending, limit=plan.limit)
+        self._merge = Merge(readings, ascending=walk.query.ascending, limit=walk.limit)
         self._streams = frozenset((reading.source, reading.name) for reading in readings)
         self._usual = call.shares.get(self._streams, {})
 
-    async def page(self, seal: Callable[[CursorState], str], *, may_exceed: bool = False) -> Page:
+    async def page(self, seal: Callable[[WalkState], str], *, may_exceed: bool = False) -> Page:
         """`may_exceed`: return up to twice the limit if that many were read. Raises SourcesFailed."""
-        plan, merge = self._plan, self._merge
+        walk, merge = self._walk, self._merge
         while waiting := merge.advance():
             if self._shown_bytes() >= ENOUGH_BYTES and merge.end_early():
                 break
             await gather_all(map(self._read, waiting))
-            if plan.query.follow:
+            if walk.query.follow:
                 # Every source is complete up to here.
                 active = {reading.source for reading in merge.streams if not reading.failed}
                 merge.set_ceiling(min(map(self._settled, active), default=self._call.now))
-        if plan.partial:
+        if walk.partial:
             self._check_failures()
-        if may_exceed and len(merge.records) == plan.limit:
+        if may_exceed and len(merge.records) == walk.limit:
             merge.extend()
         if merge.records and len(merge.streams) <= _MOST_STREAMS:
             given = Counter(merge.origins)
             shares = {(one.source, one.name): 1000 * given[one] // len(merge.records) for one in merge.streams}
             self._call.shares[self._streams] = shares
-        boundary = merge.boundary() or plan.position
-        stopped = merge.has_more and len(merge.records) < plan.limit and any(one.stopped for one in merge.streams)
+        boundary = merge.boundary() or walk.position
+        stopped = merge.has_more and len(merge.records) < walk.limit and any(one.stopped for one in merge.streams)
         cursor = None
-        if merge.has_more or plan.query.follow:
+        if merge.has_more or walk.query.follow:
             cursor = seal(self._state(boundary))
         return Page(
             records=merge.records,
-            limit=plan.limit,
-            order=plan.query.order,
+            limit=walk.limit,
+            order=walk.query.order,
             has_more=merge.has_more,
             next_cursor=cursor,
             scanned_to=boundary[0] if stopped else None,
-            window=plan.window,
+            window=walk.window,
             sources=self._statuses(),
-            include=plan.include,
+            include=frozenset(walk.include),
             position=boundary,
             cursor_after=lambda index: seal(self._state(merge.records[index].key, index)),
         )
@@ -120,7 +123,7 @@ class PageBuilder:
             left = self._most_calls - spent.calls
             is_spent = left <= 0 or time.monotonic() >= self._call.half_time or spent.bytes >= _MOST_BYTES
             if reading.was_read and (is_spent or (self._join == "judged" and spent.joins <= 0)):
-                if is_beyond(reading.frontier, reading.position, self._plan.query.ascending):
+                if is_beyond(reading.frontier, reading.position, self._walk.query.ascending):
                     reading.stopped = True
                     return
                 # A page without progress would be followed by the same page: a tie run longer than the budget is read
@@ -135,7 +138,7 @@ class PageBuilder:
         try:
             async with asyncio.timeout(max(0.0, self._call.deadline - time.monotonic())):
                 batch = await reading.reader.read(want, max(1, left))
-            reading.take(batch, follow=self._plan.query.follow)
+            reading.take(batch, follow=self._walk.query.follow)
         except TimeoutError:
             self._fail(reading, SourceTimeout("the provider did not answer within the request's deadline"))
         except SourceForbidden as error:
@@ -182,7 +185,7 @@ class PageBuilder:
 
     def _fail(self, reading: Reading, error: SourceError) -> None:
         error.source = reading.source
-        if not self._plan.partial:
+        if not self._walk.partial:
             raise SourcesFailed([error])
         self._merge.fail(reading.source)
         status = self._status[reading.source]
@@ -203,14 +206,14 @@ class PageBuilder:
 
     # ---- the page's cursor and sources -----------------------------------------------------------------------------
 
-    def _state(self, boundary: Position, cut: int | None = None) -> CursorState:
+    def _state(self, boundary: Position, cut: int | None = None) -> WalkState:
         """Return the walk's state after this page; with `cut`, after the record of that index, whose key is `boundary`,
         as if it were the last."""
-        plan, merge = self._plan, self._merge
+        walk, merge = self._walk, self._merge
         end = len(merge.records) if cut is None else cut + 1
         given, withheld = Counter(merge.origins[:end]), set(merge.origins[end:])
-        states: dict[str, dict[str, StreamState]] = {name: {} for name in plan.active}
-        for name, streams in plan.states.items():
+        states: dict[str, dict[str, StreamState]] = {name: {} for name in walk.sources}
+        for name, streams in walk.sources.items():
             states[name].update({stream: state for stream, state in streams.items() if state.done})
         for reading in merge.streams:
             whole = reading not in withheld
@@ -218,30 +221,31 @@ class PageBuilder:
                 states[reading.source][reading.name] = StreamState(done=True)
                 continue
             # A stream with withheld records, even a failed one, has no other ones between its last and the boundary.
-            withheld_from = later_position(boundary, reading.position, plan.query.ascending)
+            withheld_from = later_position(boundary, reading.position, walk.query.ascending)
             position = merge.resume(reading, boundary) if whole else withheld_from
             hint = reading.reader.hint(position) if reading.was_read else None
             old = reading.old or StreamState()
             states[reading.source][reading.name] = StreamState(
-                None if position == boundary else list(position),
+                None if position == boundary else position,
                 hint or old.hint,
                 share=1000 * given[reading] // end if end else old.share,
                 refused=reading.refused,
             )
-        return state_of(plan, boundary, states, gaps_of(self._status.values(), plan.gaps))
+        gaps = gaps_of(self._status.values(), walk.gaps)
+        return msgspec.structs.replace(walk, position=boundary, sources=states, gaps=gaps)
 
     def _statuses(self) -> list[SourceStatus]:
-        until = self._plan.window.until
+        until = self._walk.until
         for name, status in self._status.items():
             spent = self._spent[name]
             status.calls, status.records = spent.calls, spent.records
             refused = [stream.refused for stream in self._merge.streams if stream.source == name]
-            if self._plan.query.follow and spent.as_of is not None and self._call.now - spent.as_of > _PATIENCE:
+            if self._walk.query.follow and spent.as_of is not None and self._call.now - spent.as_of > _PATIENCE:
                 self._note(name, "its Date header is over a minute behind: newer events wait for it")
             # A source that refuses all of its streams shows nothing, and is complete up to no time.
             if status.status != "failed" and not (refused and all(refused)):
                 settled = self._settled(name)
                 status.complete_through = settled if until is None else min(until, settled)
-        for name, reason in self._plan.skipped.items():
+        for name, reason in self._skipped.items():
             self._status[name] = SourceStatus(name, self._call.sources[name].provider, "skipped", reason)
         return [self._status[name] for name in self._call.sources if name in self._status]

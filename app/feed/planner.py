@@ -1,4 +1,4 @@
-"""From a query to a plan: filters, window, sources, and the position of the walk."""
+"""From a query to the state of a walk: filters, window, sources, and position."""
 
 from __future__ import annotations
 
@@ -9,45 +9,19 @@ import msgspec
 
 from app.domain.caller import Caller
 from app.domain.errors import CursorMismatch, Forbidden, InvalidCursor, ParameterError
-from app.domain.parameters import DEFAULT_LIMIT, Include
+from app.domain.parameters import DEFAULT_LIMIT
 from app.domain.position import Position, is_beyond, later_position
 from app.domain.query import FILTERS, PAGING, EventQuery, Query, Window
 from app.domain.times import format_seconds, to_micros
-from app.feed.model import ValueWarning
-from app.paging.cursor import CursorState, StreamState
+from app.paging.cursor import StreamState, WalkState
 from app.providers.base import Source
 
 _MICROSECOND = timedelta(microseconds=1)
 _EARLIEST = to_micros(datetime(1, 1, 1, tzinfo=UTC))
 _BEGINNING = 0  #: 1970: no electronic signature is older
 
-
-class Plan(msgspec.Struct, frozen=True):
-    """The parts of one page.
-
-    `active` are the sources to read, `skipped` those that a filter excludes, with the reason. `position` is that of all
-    streams but those in `states` (by source, then stream). `ago` keeps the durations that
-    `since` and `until` were written as, in µs. `gaps`: UNREADABLE and UNPROVEN if a page before had them.
-    """
-
-    query: Query
-    window: Window
-    limit: int
-    include: Include
-    partial: bool
-    active: tuple[str, ...]
-    skipped: Mapping[str, str]
-    position: Position
-    states: Mapping[str, Mapping[str, StreamState]]
-    ago: tuple[int | None, int | None] = (None, None)
-    gaps: tuple[str, ...] = ()
-
-
-class WalkStart(Plan, frozen=True, kw_only=True):
-    """Start of a walk, before any read: `cursor` contains all of it."""
-
-    cursor: str
-    warnings: Sequence[ValueWarning]
+#: The state of a walk, and the sources that a filter excludes, with the reason.
+Plan = tuple[WalkState, Mapping[str, str]]
 
 
 def first_plan(
@@ -67,22 +41,22 @@ def first_plan(
         errors = [(parameter, what.format(", ".join(sorted(found)))) for parameter, found in vendors.items()]
         raise ParameterError("filter_not_applicable", errors)
     until = now if window.until is None else window.until
-    return Plan(
+    state = WalkState(
         query=query,
-        window=window,
+        since=window.since,
+        until=window.until,
         limit=asked.limit or DEFAULT_LIMIT,
-        include=asked.include or frozenset(),
+        include=tuple(sorted(asked.include or ())),
         partial=bool(asked.partial),
-        active=tuple(name for name in chosen if name not in foreign),
-        skipped=_reasons(foreign, sources),
         position=(window.since,) if query.ascending else (until,),
-        states={},
+        sources={name: {} for name in chosen if name not in foreign},
         ago=(_micros(asked.since), _micros(asked.until)),
     )
+    return state, _reasons(foreign, sources)
 
 
-def next_plan(asked: EventQuery, caller: Caller, sources: Mapping[str, Source], state: CursorState) -> Plan:
-    """Return the plan in a cursor. Raises CursorMismatch, InvalidCursor, Forbidden."""
+def next_plan(asked: EventQuery, caller: Caller, sources: Mapping[str, Source], state: WalkState) -> Plan:
+    """Return the plan of the page after a cursor's. Raises CursorMismatch, InvalidCursor, Forbidden."""
     _check_match(asked, state)
     for name in state.sources:
         if name not in sources:
@@ -94,52 +68,28 @@ def next_plan(asked: EventQuery, caller: Caller, sources: Mapping[str, Source], 
         for name in sources
         if name not in state.sources and caller.may_read(name) and _is_chosen(state.query, sources[name])
     ]
-    return Plan(
-        query=state.query,
-        window=Window(state.since, state.until),
+    state = msgspec.structs.replace(
+        state,
         limit=asked.limit or state.limit,
-        include=frozenset(state.include) if asked.include is None else asked.include,
+        include=state.include if asked.include is None else tuple(sorted(asked.include)),
         partial=state.partial if asked.partial is None else asked.partial,
-        active=tuple(name for name in sources if name in state.sources),
-        skipped=_reasons(_foreign(state.query, others, sources), sources),
-        position=tuple(state.position),
-        states=state.sources,
-        ago=state.ago,
-        gaps=state.gaps,
+        sources={name: state.sources[name] for name in sources if name in state.sources},
     )
+    return state, _reasons(_foreign(state.query, others, sources), sources)
 
 
-def begun_at(plan: Plan, time: int) -> Plan:
-    """Return the plan, beginning with the events of the microsecond `time`, or at its position if that is later in the
-    order. Only for a plan whose sources have one position."""
-    ascending = plan.query.ascending
+def begun_at(walk: WalkState, time: int) -> WalkState:
+    """Return the walk, beginning with the events of the microsecond `time`, or at its position if that is later in the
+    order. Only for a walk whose sources have one position."""
+    ascending = walk.query.ascending
     # Descending, events of `time` itself are before the next microsecond.
     start: Position = (time,) if ascending else (time + 1,)
-    states: dict[str, dict[str, StreamState]] = {name: {} for name in plan.states}
-    for name, streams in plan.states.items():
+    sources: dict[str, dict[str, StreamState]] = {name: {} for name in walk.sources}
+    for name, streams in walk.sources.items():
         for stream, state in streams.items():
-            is_later = state.position is None or is_beyond(tuple(state.position), start, ascending)
-            states[name][stream] = state if is_later else msgspec.structs.replace(state, position=None)
-    return msgspec.structs.replace(plan, position=later_position(plan.position, start, ascending), states=states)
-
-
-def state_of(
-    plan: Plan, position: Position, states: Mapping[str, Mapping[str, StreamState]], gaps: tuple[str, ...]
-) -> CursorState:
-    """Return the content of a cursor at `position` of a walk of `plan`. `states` has every active source; `gaps` are
-    those up to `position`."""
-    return CursorState(
-        query=plan.query,
-        since=plan.window.since,
-        until=plan.window.until,
-        limit=plan.limit,
-        include=tuple(sorted(plan.include)),
-        partial=plan.partial,
-        position=list(position),
-        sources={name: dict(streams) for name, streams in states.items()},
-        ago=plan.ago,
-        gaps=gaps,
-    )
+            is_later = state.position is None or is_beyond(state.position, start, ascending)
+            sources[name][stream] = state if is_later else msgspec.structs.replace(state, position=None)
+    return msgspec.structs.replace(walk, position=later_position(walk.position, start, ascending), sources=sources)
 
 
 def _micros(time: int | timedelta | None) -> int | None:
@@ -215,7 +165,7 @@ def _reasons(foreign: Mapping[str, Sequence[str]], sources: Mapping[str, Source]
     }
 
 
-def _check_match(asked: EventQuery, state: CursorState) -> None:
+def _check_match(asked: EventQuery, state: WalkState) -> None:
     errors: list[tuple[str, str]] = []
     for name, value in asked.given(PAGING).items():
         if name in ("since", "until"):

@@ -24,12 +24,12 @@ from app.domain.errors import (
 )
 from app.domain.query import CountQuery, EventQuery
 from app.domain.times import format_seconds, now_micros
-from app.feed.model import FeedCall, FeedSettings, Page, Shares, Totals, ValueWarning
+from app.feed.model import FeedCall, FeedSettings, Page, Shares, Totals, ValueWarning, WalkStart
 from app.feed.page_builder import PageBuilder
-from app.feed.planner import Plan, WalkStart, begun_at, first_plan, next_plan, state_of
+from app.feed.planner import Plan, begun_at, first_plan, next_plan
 from app.feed.totals import EventCounter, TotalsCache
 from app.feed.warnings import warnings_of
-from app.paging.cursor import CursorCodec
+from app.paging.cursor import CursorCodec, WalkState
 from app.paging.event_id import decode_event_id, source_hash
 from app.providers.base import CallBudget, Record, Source
 from app.providers.http.concurrency import gather_all
@@ -66,65 +66,63 @@ class Feed:
         request, by `time.monotonic`. `may_exceed`: up to twice the limit. `is_patient`: waits for optional
         calls, too. Raises CallerError and SourcesFailed."""
         call = self._call(caller, begun)
-        plan = self._plan(asked, caller, call.now)
-        builder = PageBuilder(plan, call, is_patient=is_patient)
+        walk, skipped = self._plan(asked, caller, call.now)
+        builder = PageBuilder(walk, call, skipped=skipped, is_patient=is_patient)
         page: Page
-        if "total" not in plan.include:
+        if "total" not in walk.include:
             page = await builder.page(self._codec.seal, may_exceed=may_exceed)
-            page.warnings = self._warnings(plan, caller)
+            page.warnings = self._warnings(walk, caller)
             return page
-        times = (asked.since, asked.until) if asked.cursor is None else (plan.window.since, plan.window.until)
+        times = (asked.since, asked.until) if asked.cursor is None else (walk.since, walk.until)
 
         async def total() -> Totals | None:
             try:
-                return await EventCounter(plan, call, self.totals_cache, times, no_cache=no_cache).totals()
+                return await EventCounter(walk, call, self.totals_cache, times, no_cache=no_cache).totals()
             except SourcesFailed:
                 # With `partial`, the page names the source that failed, and has no total.
-                if plan.partial:
+                if walk.partial:
                     return None
                 raise
 
         calls: list[Coroutine[Any, Any, Any]] = [builder.page(self._codec.seal), total()]
         page, page.total = await gather_all(calls)
-        page.warnings = self._warnings(plan, caller)
+        page.warnings = self._warnings(walk, caller)
         return page
 
-    def _warnings(self, plan: Plan, caller: Caller) -> Sequence[ValueWarning]:
+    def _warnings(self, walk: WalkState, caller: Caller) -> Sequence[ValueWarning]:
         granted = [name for name in self.sources if caller.may_read(name)]
-        active = [self.sources[name] for name in plan.active]
-        found = warnings_of(plan.query, active, granted, self.settings.mapping)
-        if (since := plan.window.since) > self.now():
+        active = [self.sources[name] for name in walk.sources]
+        found = warnings_of(walk.query, active, granted, self.settings.mapping)
+        if (since := walk.since) > self.now():
             found.append(ValueWarning("since", format_seconds(since), f"{format_seconds(since)} is in the future"))
         return found
 
     def start(self, asked: EventQuery, caller: Caller, *, at: int | None = None) -> WalkStart:
         """The start of a walk with the query of a page; reads nothing. `at` (µs) starts it with the events of that
         microsecond, or at `asked.cursor` if that is later in the order. Raises CallerError."""
-        plan = self._plan(asked, caller, self.now())
+        walk, _ = self._plan(asked, caller, self.now())
         if at is not None:
-            if plan.partial:
+            if walk.partial:
                 what = "needs a cursor without partial=true, with which each source has a position of its own"
                 raise ParameterError("invalid_parameter", [("after", what)])
-            plan = begun_at(plan, at)
-        states = {name: plan.states.get(name, {}) for name in plan.active}
-        cursor = self._codec.seal(state_of(plan, plan.position, states, plan.gaps))
-        warnings = self._warnings(plan, caller)
-        return WalkStart(**msgspec.structs.asdict(plan), cursor=cursor, warnings=warnings)
+            walk = begun_at(walk, at)
+        cursor, warnings = self._codec.seal(walk), self._warnings(walk, caller)
+        return WalkStart(**msgspec.structs.asdict(walk), cursor=cursor, warnings=warnings)
 
     async def totals(self, asked: CountQuery, caller: Caller, *, no_cache: bool = False) -> Totals:
         """How many events the filters select, per source, and by group. Raises CallerError and SourcesFailed."""
         call = self._call(caller)
-        plan = self._plan(EventQuery.of(asked), caller, call.now)
-        counter = EventCounter(plan, call, self.totals_cache, (asked.since, asked.until), no_cache=no_cache)
+        walk, _ = self._plan(EventQuery.of(asked), caller, call.now)
+        counter = EventCounter(walk, call, self.totals_cache, (asked.since, asked.until), no_cache=no_cache)
         totals = await counter.totals(exact=asked.exact, by=asked.by)
-        return msgspec.structs.replace(totals, warnings=self._warnings(plan, caller))
+        return msgspec.structs.replace(totals, warnings=self._warnings(walk, caller))
 
     def _plan(self, asked: EventQuery, caller: Caller, now: int) -> Plan:
         if asked.cursor is not None:
             plan = next_plan(asked, caller, self.sources, self._codec.open(asked.cursor))
         else:
             plan = first_plan(asked, caller, self.sources, now=now, default_window=self.settings.default_window)
-        if plan.query.owner is not None and self.settings.pseudonyms is not None and "pii:read" not in caller.scopes:
+        if plan[0].query.owner is not None and self.settings.pseudonyms is not None and "pii:read" not in caller.scopes:
             # Only the provider can judge it, by the address itself: the result would reveal the owner of the envelopes.
             message = "needs the scope pii:read here, because people are shown by pseudonyms; leave it out"
             raise Forbidden(f"owner: {message}", [("owner", message)])

@@ -15,13 +15,12 @@ from cachetools import TLRUCache
 
 from app.domain.errors import SourceError, SourceForbidden, SourcesFailed, SourceTimeout
 from app.domain.parameters import Moment
-from app.domain.query import OWN_FILTERS, GroupBy, Query, Window
+from app.domain.query import OWN_FILTERS, GroupBy, Query
 from app.domain.times import format_micros, format_seconds
 from app.feed.model import FeedCall, Group, ProviderTotal, SourceTotal, Totals
 from app.feed.page_builder import PageBuilder
-from app.feed.planner import Plan
 from app.feed.visibility import native_query
-from app.paging.cursor import CursorState
+from app.paging.cursor import WalkState
 from app.privacy.redaction import Redactor
 from app.providers.base import CallBudget, Record, Relation, Total
 from app.providers.http.concurrency import SingleFlight, gather_all
@@ -115,28 +114,20 @@ class Groups(msgspec.Struct, frozen=True):
 
 
 class EventCounter:
-    """The counts of one plan. `times`: `since` and `until` as the caller wrote them."""
+    """The counts of a walk's events. `times`: `since` and `until` as the caller wrote them."""
 
-    def __init__(self, plan: Plan, call: FeedCall, cache: TotalsCache, times: Times, *, no_cache: bool) -> None:
-        query = plan.query.model_copy(update={"order": "desc", "follow": False})
-        until = self._until = call.now if plan.window.until is None else plan.window.until
-        self._plan = msgspec.structs.replace(
-            plan,
-            query=query,
-            window=Window(plan.window.since, until),
-            include=frozenset(),
-            partial=False,
-            position=(until,),
-            states={},
-        )
+    def __init__(self, walk: WalkState, call: FeedCall, cache: TotalsCache, times: Times, *, no_cache: bool) -> None:
+        query = walk.query.model_copy(update={"order": "desc", "follow": False})
+        until = self._until = call.now if walk.until is None else walk.until
+        self._walk = msgspec.structs.replace(walk, query=query, until=until, partial=False, position=(until,))
         self._call, self._cache, self._no_cache = call, cache, no_cache
         self._private, self._pseudonyms = "pii:read" in call.caller.scopes, call.settings.pseudonyms
         # With the default window (µs), which another replica may have set differently.
-        self._times = times, until - plan.window.since if times[0] is None else 0
+        self._times = times, until - walk.since if times[0] is None else 0
 
     async def totals(self, *, exact: bool = False, by: GroupBy | None = None) -> Totals:
         """Raises SourcesFailed."""
-        found = await gather_all(self._of(name, exact, by) for name in self._plan.active)
+        found = await gather_all(self._of(name, exact, by) for name in self._walk.sources)
         sources = [source for source, _ in found]
         groups: Counter[str] = Counter()
         for source, keys in found:
@@ -148,7 +139,7 @@ class EventCounter:
         return Totals(value, "events", relation, None if by is None else shown, (), sources)
 
     async def _of(self, name: str, exact: bool, by: GroupBy | None) -> tuple[SourceTotal, Mapping[str, int]]:
-        plain = self._plan.query.model_copy(update={"source": (), "source_not": (), "provider": ()})
+        plain = self._walk.query.model_copy(update={"source": (), "source_not": (), "provider": ()})
         own: Total | None = None
         own_cached = False
         # The provider's own total would reveal hidden values, and has no filters that the gateway alone judges.
@@ -171,7 +162,7 @@ class EventCounter:
             return SourceTotal(name, own.value, "events", "eq", total, None, format_seconds(as_of), own_cached), {}
         is_small = total is None or (total.unit == "events" and total.value <= _SMALL)
         size = _SMALL if is_small else _PAGE
-        others = (*self._times, self._plan.ago, exact, by, self._private, not self._pseudonyms)
+        others = (*self._times, self._walk.ago, exact, by, self._private, not self._pseudonyms)
         found, cached = await self._cache.get(
             Groups, name, plain, others, lambda: self._read(name, exact, by, as_of, size), no_cache=self._no_cache
         )
@@ -185,7 +176,7 @@ class EventCounter:
         budget = CallBudget(deadline=self._call.deadline)
         try:
             async with asyncio.timeout(self._call.deadline - time.monotonic()):
-                total = await self._call.sources[name].total(plain, self._plan.window.since, self._until, budget)
+                total = await self._call.sources[name].total(plain, self._walk.since, self._until, budget)
         except TimeoutError:
             raise SourceTimeout("the provider did not answer within the request's deadline") from None
         # A cached total is shown with the time when it was counted.
@@ -193,22 +184,22 @@ class EventCounter:
 
     async def _read(self, name: str, exact: bool, by: GroupBy | None, as_of: int, size: int) -> Groups:
         """Count by reading, newest first, within the budget of calls and time; `exact`: of time."""
-        call, plan = self._call, msgspec.structs.replace(self._plan, active=(name,), limit=size)
+        call, walk = self._call, msgspec.structs.replace(self._walk, sources={name: {}}, limit=size)
         limit = call.begun + call.settings.deadline * _LEFT if exact else call.half_time
         groups: Counter[str] = Counter()
         count = calls = bad = 0
         scanned_to: int | None = None
         refused = unproven = False
-        held: list[CursorState] = []
+        held: list[WalkState] = []
 
-        def keep(state: CursorState) -> str:
+        def keep(state: WalkState) -> str:
             held.append(state)
             return ""
 
         while True:
             try:
                 most_calls = None if exact else call.settings.scan - calls
-                page = await PageBuilder(plan, call, shown=False, most_calls=most_calls).page(keep)
+                page = await PageBuilder(walk, call, shown=False, most_calls=most_calls).page(keep)
             except SourcesFailed as failure:
                 if scanned_to is None or not isinstance(failure.errors[0], SourceTimeout):
                     raise
@@ -226,7 +217,7 @@ class EventCounter:
             # A page that half of its calls would not fill is not begun.
             if time.monotonic() >= limit or (not exact and status.calls > 2 * (call.settings.scan - calls)):
                 return Groups(count, "gte", groups, as_of, scanned_to)
-            plan = msgspec.structs.replace(plan, position=tuple(held[-1].position), states=held[-1].sources)
+            walk = held[-1]
 
     def _keys(self, records: Sequence[Record], by: GroupBy) -> Iterable[str]:
         """Return the group of each record, as visible to this caller."""

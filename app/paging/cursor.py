@@ -11,7 +11,7 @@ import base64
 import binascii
 import hmac
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from app.domain.errors import InvalidCursor
 from app.domain.parameters import Included
-from app.domain.query import Query
+from app.domain.query import Query, Window
 
 FORMAT = 2
 NONCE = 12  #: bytes
@@ -36,16 +36,17 @@ class StreamState(msgspec.Struct, array_like=True, omit_defaults=True):
     """State of one stream. `position` None: the walk's common position. `done`: no records left. `share`: its part of
     the last page's records, in thousandths; -1 if unknown. `refused`: the provider refused access."""
 
-    position: list[Any] | None = None
+    position: tuple[Any, ...] | None = None
     hint: list[int] | None = None
     done: bool = False
     share: int = -1
     refused: bool = False
 
 
-class CursorState(msgspec.Struct, array_like=True, omit_defaults=True):
-    """State of a walk for its next page. Times in µs. `ago`: the original durations of `since` and `until`. `gaps`: why
-    the pages so far may lack events."""
+class WalkState(msgspec.Struct, frozen=True, array_like=True, omit_defaults=True):
+    """State of a walk before a page: what a cursor contains. Times in µs. `position` is that of all streams but those
+    with a position of their own in `sources`, which has each source to read, and the streams read so far. `ago`: the
+    durations that `since` and `until` were written as. `gaps`: why the pages so far may lack events."""
 
     query: Query
     since: int
@@ -53,10 +54,14 @@ class CursorState(msgspec.Struct, array_like=True, omit_defaults=True):
     limit: int
     include: tuple[Included, ...]
     partial: bool
-    position: list[Any]
-    sources: dict[str, dict[str, StreamState]]
+    position: tuple[Any, ...]
+    sources: Mapping[str, Mapping[str, StreamState]]
     ago: tuple[int | None, int | None] = (None, None)
     gaps: tuple[str, ...] = ()
+
+    @property
+    def window(self) -> Window:
+        return Window(self.since, self.until)
 
 
 class Cipher:
@@ -84,7 +89,7 @@ class CursorCodec:
             raise ValueError("a sealer needs at least one secret")
         self._ciphers = [Cipher(secret, b"audit-gateway cursor") for secret in secrets]
 
-    def seal(self, state: CursorState) -> str:
+    def seal(self, state: WalkState) -> str:
         """Return URL-safe text, equal for equal state and secret."""
         plain = msgspec.msgpack.encode(state, enc_hook=_filters)
         plain = b"z" + zlib.compress(plain, 6) if len(plain) > _COMPRESS_FROM else b"p" + plain
@@ -93,7 +98,7 @@ class CursorCodec:
         sealed = bytes((FORMAT,)) + nonce + cipher.encrypt(nonce, plain, bytes((FORMAT,)))
         return base64.urlsafe_b64encode(sealed).rstrip(b"=").decode()
 
-    def open(self, text: str) -> CursorState:
+    def open(self, text: str) -> WalkState:
         """Return the state. Raises InvalidCursor for text that `seal` did not create with one of the secrets."""
         try:
             raw = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
@@ -118,12 +123,12 @@ def _not_ours() -> InvalidCursor:
     )
 
 
-def _decode(plain: bytes) -> CursorState:
+def _decode(plain: bytes) -> WalkState:
     try:
         body = plain[1:]
         if plain[:1] == b"z":
             body = zlib.decompressobj().decompress(body, _MAX_PLAIN)
-        return msgspec.msgpack.decode(body, type=CursorState, dec_hook=_query)
+        return msgspec.msgpack.decode(body, type=WalkState, dec_hook=_query)
     except (msgspec.MsgspecError, zlib.error, ValueError, TypeError):
         raise InvalidCursor(f"the cursor is of a format that this version does not read; {_START_OVER}") from None
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from app.domain.errors import InvalidCursor
 from app.domain.parameters import MAX_CURSOR
 from app.domain.query import Query
-from app.paging.cursor import FORMAT, CursorCodec, CursorState, StreamState
+from app.paging.cursor import FORMAT, CursorCodec, StreamState, WalkState
 
 SECRETS = ("the first secret, of thirty-two or more", "the second secret, of thirty-two too")
 SEALER = CursorCodec(SECRETS[:1])
@@ -27,7 +27,7 @@ TEXT = st.text(max_size=30)
 WORD = st.text("abcXYZé.-_~@0189", min_size=1, max_size=30)
 WORDS = st.lists(WORD, max_size=6, unique=True).map(lambda found: tuple(sorted(found)))
 NUMBER = st.integers(-(1 << 62), 1 << 62)
-POSITIONS = st.one_of(NUMBER.map(lambda time: [time]), st.tuples(NUMBER, TEXT, TEXT, TEXT, NUMBER, NUMBER).map(list))
+POSITIONS = st.one_of(st.tuples(NUMBER), st.tuples(NUMBER, TEXT, TEXT, TEXT, NUMBER, NUMBER))
 STREAMS = st.builds(
     StreamState, position=st.none() | POSITIONS, hint=st.none() | st.lists(NUMBER, max_size=4), done=st.booleans()
 )
@@ -42,7 +42,7 @@ QUERIES = st.builds(
     follow=st.booleans(),
 )
 STATES = st.builds(
-    CursorState,
+    WalkState,
     query=QUERIES,
     since=NUMBER,
     until=st.none() | NUMBER,
@@ -55,7 +55,7 @@ STATES = st.builds(
 
 
 @given(STATES)
-def test_a_sealed_cursor_is_opened(state: CursorState) -> None:
+def test_a_sealed_cursor_is_opened(state: WalkState) -> None:
     cursor = SEALER.seal(state)
     assert SEALER.open(cursor) == state
     assert SEALER.seal(state) == cursor
@@ -63,7 +63,7 @@ def test_a_sealed_cursor_is_opened(state: CursorState) -> None:
 
 
 @given(STATES)
-def test_a_new_secret_rejects_old_cursors_and_a_rotated_codec_opens_both(state: CursorState) -> None:
+def test_a_new_secret_rejects_old_cursors_and_a_rotated_codec_opens_both(state: WalkState) -> None:
     old, new = SEALER, CursorCodec(SECRETS[1:])
     rotated = CursorCodec((SECRETS[1], SECRETS[0]))
     with pytest.raises(InvalidCursor, match="GATEWAY_CURSOR_SECRET"):
@@ -73,10 +73,10 @@ def test_a_new_secret_rejects_old_cursors_and_a_rotated_codec_opens_both(state: 
     assert new.open(rotated.seal(state)) == state
 
 
-def example_state(size: int = 1) -> CursorState:
-    streams = {f"envelope/{n:040d}": StreamState([n, "s", "envelope", f"e{n}", n, 0], [1, n, 2]) for n in range(size)}
+def example_state(size: int = 1) -> WalkState:
+    streams = {f"envelope/{n:040d}": StreamState((n, "s", "envelope", f"e{n}", n, 0), [1, n, 2]) for n in range(size)}
     query = Query(type=("recipient.*",), envelope_id=tuple(f"{n:040d}" for n in range(size)))
-    return CursorState(query, 1, 2, 100, ("raw",), False, [12345678], {"taktikal": streams, "subnoto": {}})
+    return WalkState(query, 1, 2, 100, ("raw",), False, (12345678,), {"taktikal": streams, "subnoto": {}})
 
 
 def test_only_the_canonical_encoding_of_a_cursor_is_accepted() -> None:
@@ -160,12 +160,12 @@ def test_arbitrary_bytes_are_rejected(raw: bytes) -> None:
             SEALER.open(text_of(head + raw))
 
 
-def state(**changes: object) -> CursorState:
+def state(**changes: object) -> WalkState:
     values: dict[str, object] = {
         "query": Query(type=("recipient.*",)), "since": 1, "until": None, "limit": 7, "include": (), "partial": True,
-        "position": [5, "s", "envelope", "", 1, 0], "sources": {"s": {"envelope": StreamState(done=True)}},
+        "position": (5, "s", "envelope", "", 1, 0), "sources": {"s": {"envelope": StreamState(done=True)}},
     }  # fmt: skip
-    return CursorState(**(values | changes))  # type: ignore[arg-type]
+    return WalkState(**(values | changes))  # type: ignore[arg-type]
 
 
 def test_a_cursor_does_not_reveal_its_filters() -> None:
@@ -206,7 +206,7 @@ def test_a_codec_without_a_secret_is_rejected() -> None:
 
 
 def test_a_large_state_is_compressed() -> None:
-    streams = {f"envelope/{n:036d}": StreamState([10**15 + n], [0, n, 2]) for n in range(50)}
+    streams = {f"envelope/{n:036d}": StreamState((10**15 + n,), [0, n, 2]) for n in range(50)}
     large = state(query=Query(envelope_id=tuple(f"{n:036d}" for n in range(50))), sources={"s": streams})
     cursor = SEALER.seal(large)
     assert SEALER.open(cursor) == large

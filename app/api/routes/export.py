@@ -35,8 +35,7 @@ from app.domain.errors import CursorMismatch, GatewayError, NotFound, ParameterE
 from app.domain.query import EventQuery, ExportQuery
 from app.domain.times import format_seconds, now_micros, to_datetime
 from app.evidence import Segment, digest_of
-from app.feed.model import Page, gaps_of
-from app.feed.planner import WalkStart
+from app.feed.model import Page, WalkStart, gaps_of
 from app.feed.service import Feed
 from app.privacy.redaction import Redactor
 from app.providers.shared import SharedState
@@ -230,9 +229,11 @@ class Export:
         return DEADLINE if time.monotonic() >= self._ends_at else None if self._state.ready else STOPPING
 
     async def _page(self, cursor: str, read: int = 0) -> Page:
-        await check_again(self._request, self._scopes, self._start.active)
+        await check_again(self._request, self._scopes, self._start.sources)
         limit = PAGE if self._query.limit is None else min(PAGE, self._query.limit - read)
-        asked = EventQuery(cursor=cursor, limit=limit, include=self._start.include - {"total"}, partial=False)
+        asked = EventQuery(
+            cursor=cursor, limit=limit, include=frozenset(self._start.include) - {"total"}, partial=False
+        )
         may_exceed = self._query.limit is None
         page: Page = await self._state.feed.page(asked, self._caller, may_exceed=may_exceed, is_patient=True)
         for status in page.sources:
@@ -280,7 +281,7 @@ class Export:
     def _manifest(self, cursor: str | None, complete: bool, end: bytes | None = None) -> str:
         query, start = self._query, self._start
         sources = []
-        for name in start.active:
+        for name in start.sources:
             status, bad = "forbidden" if name in self._forbidden else "ok", self._bad_records.get(name, Counter())
             source = {"name": name, "status": status, "bad_records": bad.total()}
             sources.append(source | ({"reason": "; ".join(self._notes[name])} if name in self._notes else {}))

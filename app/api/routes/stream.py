@@ -44,7 +44,7 @@ from app.domain.parameters import Include
 from app.domain.position import Position
 from app.domain.query import EventQuery, StreamQuery
 from app.domain.query import Query as WalkQuery
-from app.feed.planner import WalkStart
+from app.feed.model import WalkStart
 from app.feed.service import Feed
 from app.privacy.pseudonyms import Pseudonyms
 from app.privacy.redaction import Redactor
@@ -113,7 +113,7 @@ async def stream_events(request: Request, caller: EventReader, query: Annotated[
     if raw := "raw" in start.include:
         require_raw(caller, by_cursor=asked.include is None)
     request.app.state.stream_slots.take(request, caller)
-    body = _body(request, Topic(start.query, start.active, raw, "pii:read" in caller.scopes), start, live)
+    body = _body(request, Topic(start.query, tuple(start.sources), raw, "pii:read" in caller.scopes), start, live)
     # The second is for reverse proxies that buffer.
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
     return ClosingStream(body, media_type="text/event-stream", headers=headers)
