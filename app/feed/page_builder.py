@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 
 import msgspec
 
@@ -21,13 +22,12 @@ from app.providers.base import ENOUGH_BYTES, CallBudget, Join, ReadRequest, Reco
 from app.providers.http.concurrency import gather_all, in_slices
 
 _PATIENCE = 60 * SECOND  #: by which a `Date` may be behind, or stand still, before a follower gets a reason
-_MOST_STREAMS = 16  #: of a page whose shares are remembered; larger sets are of single envelopes, and rarely repeat
 _MAX_CALLS = 64  #: of one read without gateway filters
 _MOST_BYTES = 8 * ENOUGH_BYTES  #: of one source's responses with records that the gateway's filters throw away
 
 
 class PageBuilder:
-    """One page of one walk. `skipped`: sources that a filter excludes, with the reason. `shown`: whether the records
+    """One page of one walk. `skipped`: by source that a filter excludes, the parameters. `shown`: whether the records
     are shown, not only counted. `most_calls` of a source, after which the page ends; None: GATEWAY_SCAN with gateway
     filters, else none. `is_patient`: of its budgets."""
 
@@ -36,12 +36,12 @@ class PageBuilder:
         walk: WalkState,
         call: FeedCall,
         *,
-        skipped: Mapping[str, str] | None = None,
+        skipped: Mapping[str, Sequence[str]] = MappingProxyType({}),
         shown: bool = True,
         most_calls: int | None = None,
         is_patient: bool = False,
     ) -> None:
-        self._walk, self._call, self._skipped = walk, call, skipped or {}
+        self._walk, self._call, self._skipped = walk, call, skipped
         caller, sources, pseudonyms = call.caller, call.sources, call.settings.pseudonyms
         self._spent = {name: CallBudget(deadline=call.deadline, is_patient=is_patient) for name in walk.sources}
         self._status = {name: SourceStatus(name, sources[name].provider) for name in walk.sources}
@@ -87,11 +87,17 @@ class PageBuilder:
                 # Every source is complete up to here.
                 active = {reading.source for reading in merge.streams if not reading.failed}
                 merge.set_ceiling(min(map(self._settled, active), default=self._call.now))
-        if walk.partial:
-            self._check_failures()
+        # Only with `partial`; otherwise `_fail` has raised the first one. The caller's cursor stays valid.
+        errors = [status.error for status in self._status.values() if status.error is not None]
+        if (
+            errors
+            and not merge.records
+            and all(one.failed or one.refused or merge.finished(one) for one in merge.streams)
+        ):
+            raise SourcesFailed(errors, all_failed=True)
         if may_exceed and len(merge.records) == walk.limit:
             merge.extend()
-        if merge.records and len(merge.streams) <= _MOST_STREAMS:
+        if merge.records:
             given = Counter(merge.origins)
             shares = {(one.source, one.name): 1000 * given[one] // len(merge.records) for one in merge.streams}
             self._call.shares[self._streams] = shares
@@ -191,14 +197,6 @@ class PageBuilder:
         status = self._status[reading.source]
         status.status, status.error = "failed", error
 
-    def _check_failures(self) -> None:
-        """Raise if every source failed: the caller's cursor stays valid. Without `partial`, `_fail` has raised."""
-        streams = self._merge.streams
-        errors = [status.error for status in self._status.values() if status.error is not None]
-        has_nothing = all(stream.failed or stream.refused or self._merge.finished(stream) for stream in streams)
-        if errors and not self._merge.records and has_nothing:
-            raise SourcesFailed(errors, all_failed=True)
-
     def _settled(self, name: str) -> int:
         """Return the time up to which a source is complete: the earlier of our clock and its own, less settle."""
         now, date = self._call.now, self._spent[name].as_of
@@ -246,6 +244,8 @@ class PageBuilder:
             if status.status != "failed" and not (refused and all(refused)):
                 settled = self._settled(name)
                 status.complete_through = settled if until is None else min(until, settled)
-        for name, reason in self._skipped.items():
-            self._status[name] = SourceStatus(name, self._call.sources[name].provider, "skipped", reason)
+        for name, parameters in self._skipped.items():
+            provider, verb = self._call.sources[name].provider, "do" if len(parameters) > 1 else "does"
+            reason = f"{', '.join(parameters)} {verb} not apply to {provider}"
+            self._status[name] = SourceStatus(name, provider, "skipped", reason)
         return [self._status[name] for name in self._call.sources if name in self._status]

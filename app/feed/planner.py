@@ -20,8 +20,8 @@ _MICROSECOND = timedelta(microseconds=1)
 _EARLIEST = to_micros(datetime(1, 1, 1, tzinfo=UTC))
 _BEGINNING = 0  #: 1970: no electronic signature is older
 
-#: The state of a walk, and the sources that a filter excludes, with the reason.
-Plan = tuple[WalkState, Mapping[str, str]]
+#: The state of a walk, and by source that a filter excludes, the parameters that do not apply to it.
+Plan = tuple[WalkState, Mapping[str, Sequence[str]]]
 
 
 def first_plan(
@@ -52,7 +52,7 @@ def first_plan(
         sources={name: {} for name in chosen if name not in foreign},
         ago=(_micros(asked.since), _micros(asked.until)),
     )
-    return state, _reasons(foreign, sources)
+    return state, foreign
 
 
 def next_plan(asked: EventQuery, caller: Caller, sources: Mapping[str, Source], state: WalkState) -> Plan:
@@ -75,7 +75,7 @@ def next_plan(asked: EventQuery, caller: Caller, sources: Mapping[str, Source], 
         partial=state.partial if asked.partial is None else asked.partial,
         sources={name: state.sources[name] for name in sources if name in state.sources},
     )
-    return state, _reasons(_foreign(state.query, others, sources), sources)
+    return state, _foreign(state.query, others, sources)
 
 
 def begun_at(walk: WalkState, time: int) -> WalkState:
@@ -156,13 +156,6 @@ def _foreign(query: Query, chosen: Iterable[str], sources: Mapping[str, Source])
         for name in chosen
     }
     return {name: parameters for name, parameters in foreign.items() if parameters}
-
-
-def _reasons(foreign: Mapping[str, Sequence[str]], sources: Mapping[str, Source]) -> dict[str, str]:
-    return {
-        name: f"{', '.join(found)} {'do' if len(found) > 1 else 'does'} not apply to {sources[name].provider}"
-        for name, found in foreign.items()
-    }
 
 
 def _check_match(asked: EventQuery, state: WalkState) -> None:
