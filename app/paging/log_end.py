@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 #: Pages after the last one read in which the end is searched for: a server that changes its last page has no end.
 _FAR = 1 << 24
 
@@ -18,32 +16,6 @@ class OddPages(Exception):
     def __init__(self, page_size: int) -> None:
         super().__init__(page_size)
         self.page_size = page_size
-
-
-class RepeatedPage:
-    """A `page` whose rows a later page repeats: the lowest known. `is_sure`: no rows have moved. `may_be_cut`: it may
-    be a page of few equal rows, and the later ones its twins. `read_again`: pages behind which the next one was read
-    again, to be sure."""
-
-    def __init__(self, page: int, is_sure: bool, may_be_cut: bool, read_again: set[int]) -> None:
-        self.page, self._is_sure, self.may_be_cut, self.read_again = page, is_sure, may_be_cut, read_again
-
-    def look(self, lengths: Mapping[int, int]) -> int | None:
-        """Return the page to read to find the first of the repeated pages; None if it is this one. `lengths`: rows of
-        each page read. Raises OddPages, LogMoved."""
-        last = self.page
-        before = max((page for page, rows in lengths.items() if page < last and rows), default=0)
-        if last - before > 1:
-            return (before + last) // 2
-        later = [page for page in lengths if page > last]
-        if any(lengths[page] for page in later):
-            raise OddPages(lengths[last]) if self.may_be_cut else LogMoved
-        if not self._is_sure:
-            if last in self.read_again:
-                raise LogMoved  # the page behind is not this one: rows have moved to this one
-            self.read_again.add(last)
-            return last + 1
-        return None
 
 
 class LogEnd:
@@ -66,7 +38,11 @@ class LogEnd:
         self._gap = 1
         self.read_again: set[int] = set()  #: pages that were not full, and rows after them
         self._beyond: set[int] = set()  # pages that start after their own total, and have rows
-        self.repeated: RepeatedPage | None = None  #: the last page, if a later one had its rows
+        self.repeated: int | None = None  #: the lowest known page whose rows a later one repeats
+        # Whether no rows have moved to it; whether it may be a page of few equal rows, and later ones its twins; the
+        # pages behind which the next one was read again, to be sure.
+        self._is_unmoved = self._may_be_cut = False
+        self._looked_behind: set[int] = set()
         self._exceeds = False  # whether a list exceeded its total, which makes all totals unreliable
 
     def doubt(self) -> None:
@@ -111,9 +87,8 @@ class LogEnd:
         `is_sure`: no rows can have moved. `are_equal`: all of them; perhaps twins, if no longer page was sent."""
         self.lengths[page], self.lengths[later] = rows, 0
         self._is_doubtful = self.is_short = True
-        read_again = set[int]() if self.repeated is None else self.repeated.read_again
-        may_be_cut = are_equal and not self._is_longer(rows)
-        self.repeated = RepeatedPage(page, is_sure, may_be_cut, read_again)
+        self.repeated, self._is_unmoved = page, is_sure
+        self._may_be_cut = are_equal and not self._is_longer(rows)
         self.end = min(self.end or 0, (page - 1) * self._size + rows)
 
     def pages(self) -> dict[int, int]:
@@ -143,12 +118,8 @@ class LogEnd:
                 page += 1
             return None if page in lengths or (rest and page == whole + 1) else page
         short = self._first_short()
-        if self.repeated is not None and (short is None or short >= self.repeated.page):
-            last = self.repeated.page
-            if (page_to_read := self.repeated.look(lengths)) is None:
-                self.may_be_twins |= self.repeated.may_be_cut and self._claimed != self.end
-                self._show(last, min(page for page in lengths if page > last))
-            return page_to_read
+        if (last := self.repeated) is not None and (short is None or short >= last):
+            return self._look_before(last)
         full = max((page for page, rows in lengths.items() if rows == size), default=0)
         if short is None:
             if self._gap > _FAR:
@@ -177,6 +148,23 @@ class LogEnd:
             return 1
         self.lacks_rows = found < (self.end or 0) and (self._is_refused or (not found and (self.end or 0) >= size))
         self._show(short, short if is_shown else short + 1)
+        return None
+
+    def _look_before(self, last: int) -> int | None:
+        """Return the page to read to find the first of repeated pages; None if it is the `last` known one."""
+        before = max((page for page, rows in self.lengths.items() if page < last and rows), default=0)
+        if last - before > 1:
+            return (before + last) // 2
+        later = [page for page in self.lengths if page > last]
+        if any(self.lengths[page] for page in later):
+            raise OddPages(self.lengths[last]) if self._may_be_cut else LogMoved
+        if not self._is_unmoved:
+            if last in self._looked_behind:
+                raise LogMoved  # the page behind is not this one: rows have moved to this one
+            self._looked_behind.add(last)
+            return last + 1
+        self.may_be_twins |= self._may_be_cut and self._claimed != self.end
+        self._show(last, min(later))
         return None
 
     def _show(self, last: int, shown_by: int) -> None:
