@@ -46,7 +46,14 @@ class Authenticator:
         outside loopback.
         """
         if self.keyring is None:
-            _require_local(request)
+            # `serve` has checked that it listens on loopback. This also refuses requests if another server runs the
+            # application, and web pages that use DNS rebinding: their host names contain a dot, `localhost` does not.
+            address = (request.scope.get("server") or ("",))[0] or ""
+            if _ADDRESS.match(address) and not is_loopback(address):
+                raise Forbidden("GATEWAY_AUTH is off, and this request came in on an address that is not loopback.")
+            name = request.url.hostname or ""
+            if "." in name and not is_loopback(name) and not name.endswith(".localhost"):
+                raise Forbidden("GATEWAY_AUTH is off, and the Host header names another machine; use 127.0.0.1.")
             return _ANONYMOUS
         scheme, _, token = request.headers.get("authorization", "").partition(" ")
         presented = token.strip() if scheme.lower() == "bearer" else ""
@@ -121,18 +128,6 @@ def require_loopback(host: str) -> None:
             f"GATEWAY_AUTH=off is refused on {host}: without authentication only loopback is allowed."
             " Use --host 127.0.0.1, or set GATEWAY_AUTH=on and GATEWAY_API_KEYS_FILE."
         )
-
-
-def _require_local(request: Request) -> None:
-    # `serve` has checked that it listens on loopback. This also refuses requests if another server runs the
-    # application, and web pages that use DNS rebinding: their host names contain a dot, `localhost` does not.
-    server = request.scope.get("server")
-    address = server[0] if server else None
-    if address is not None and _ADDRESS.match(address) and not is_loopback(address):
-        raise Forbidden("GATEWAY_AUTH is off, and this request came in on an address that is not loopback.")
-    name = request.url.hostname or ""
-    if "." in name and not is_loopback(name) and not name.endswith(".localhost"):
-        raise Forbidden("GATEWAY_AUTH is off, and the Host header names another machine; use 127.0.0.1.")
 
 
 class Rates:

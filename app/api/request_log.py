@@ -127,23 +127,22 @@ class AuditTrail:
             return {"?": ["unreadable"]}
         shown: dict[str, list[str]] = {}
         for name, value in pairs[:_MOST]:
-            known = name in _CHOICES
-            # An unknown name is the caller's text, too.
-            shown.setdefault(name if known else "?", []).append(self._shown(name, value) if known else "unknown")
+            if name not in _CHOICES:  # an unknown name is the caller's text, too
+                name, value = "?", "unknown"
+            elif name == "cursor":
+                value = "given"
+            elif name in _TIMES:
+                try:
+                    value = format_micros(time) if isinstance(time := parse_moment(value), int) else value
+                except ValueError:
+                    value = "invalid"
+            elif not (
+                value in self._words.get(name.removesuffix(".not"), ())
+                or value in _CHOICES[name]
+                or (name == "limit" and value.isascii() and value.isdigit() and len(value) <= 4)
+            ):
+                value = self._pseudonyms.of(value)
+            shown.setdefault(name, []).append(value)
         if len(pairs) > _MOST:
             shown["?"] = [*shown.get("?", []), f"{len(pairs) - _MOST} more"]
         return shown
-
-    def _shown(self, name: str, value: str) -> str:
-        if name == "cursor":
-            return "given"
-        if value in self._words.get(name.removesuffix(".not"), ()) or value in _CHOICES[name]:
-            return value
-        if name == "limit" and value.isascii() and value.isdigit() and len(value) <= 4:
-            return value
-        if name in _TIMES:
-            try:
-                return format_micros(time) if isinstance(time := parse_moment(value), int) else value
-            except ValueError:
-                return "invalid"
-        return self._pseudonyms.of(value)

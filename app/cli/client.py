@@ -13,7 +13,7 @@ import math
 import re
 import threading
 from collections.abc import Callable, Collection, Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
 from time import sleep
@@ -59,7 +59,13 @@ class Client:
     ConfigurationError, which quotes neither."""
 
     def __init__(self, url: str, key: str | None, transport: httpx.BaseTransport | None = None) -> None:
-        self._shown = _without_credentials(url)
+        try:
+            parsed = httpx.URL(url)
+        except httpx.InvalidURL:
+            parsed = httpx.URL()
+        if parsed.scheme not in ("http", "https") or not parsed.host:
+            raise ConfigurationError("GATEWAY_URL is no address of a gateway; it looks like http://127.0.0.1:8000")
+        self._shown = str(parsed.copy_with(userinfo=b""))
         if key is not None and not _KEY.match(key):
             raise ConfigurationError("GATEWAY_KEY is no API key: it has a space or another character that no key has.")
         self._has_key = key is not None
@@ -135,14 +141,6 @@ class Client:
 
     def _not_a_gateway(self, why: str) -> Problem:
         return Problem("not_a_gateway", f"GATEWAY_URL: {self._shown} is no audit gateway ({why}); give its address.")
-
-
-def _without_credentials(url: str) -> str:
-    with suppress(httpx.InvalidURL):
-        parsed = httpx.URL(url)
-        if parsed.scheme in ("http", "https") and parsed.host:
-            return str(parsed.copy_with(userinfo=b""))
-    raise ConfigurationError("GATEWAY_URL is no address of a gateway; it looks like http://127.0.0.1:8000")
 
 
 def _object(response: httpx.Response) -> Json | None:

@@ -52,9 +52,20 @@ def command(function: Callable[..., int | None], *, broken_pipe: int = 0) -> Cal
     signature = inspect.signature(function, eval_str=True)
     parameters = [one for one in signature.parameters.values() if one.name != "filters"]
     has_filters = "filters" in signature.parameters
-    if has_filters:
-        repeats = parameter_names(EventQuery)
-        parameters += [_option(field, name, repeats[name]) for field, name in FILTERS.items()]
+    for field, name in FILTERS.items() if has_filters else ():
+        info, base = EventQuery.model_fields[field], name.removesuffix(".not")
+        known = choices(info.annotation)
+        text = (info.description or "").replace("`GET /sources`", "audit-gateway sources")
+        text += f" One of {', '.join(known)}." if known else ""
+        option = typer.Option(
+            flag(name),
+            *([flag(f"not_{base}")] if base != name else []),
+            help=_TIMES.get(name) or text.replace("`", ""),
+            metavar="TIME" if field in _TIMES else "TEXT",
+        )
+        kind: Any = list[str] | None if parameter_names(EventQuery)[name] else str | None
+        annotation = Annotated[kind, option]
+        parameters.append(inspect.Parameter(field, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation))
 
     def run(**values: Any) -> None:
         if has_filters:
@@ -70,21 +81,6 @@ def command(function: Callable[..., int | None], *, broken_pipe: int = 0) -> Cal
     run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
     return run
-
-
-def _option(field: str, parameter: str, repeats: bool) -> inspect.Parameter:
-    info = EventQuery.model_fields[field]
-    base = parameter.removesuffix(".not")
-    known = choices(info.annotation)
-    text = (info.description or "").replace("`GET /sources`", "audit-gateway sources")
-    text += f" One of {', '.join(known)}." if known else ""
-    option = typer.Option(
-        *([flag(parameter), flag(f"not_{base}")] if base != parameter else [flag(parameter)]),
-        help=_TIMES.get(parameter) or text.replace("`", ""),
-        metavar="TIME" if field in _TIMES else "TEXT",
-    )
-    annotation: Any = Annotated[list[str] | None, option] if repeats else Annotated[str | None, option]
-    return inspect.Parameter(field, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
 
 
 def query_pairs(

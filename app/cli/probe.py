@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import re
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
+from contextlib import aclosing
 from pathlib import Path
 
 from rich.console import Console
@@ -31,7 +32,18 @@ def probe_sources(config: Path | None, wait: float) -> int:
     """Print the report; returns 0, or 1 if a source cannot be read. Raises ConfigurationError."""
     configuration = load_configuration(config)
     sources = build_sources(configuration)
-    reports = asyncio.run(_probe(sources, configuration.settings.cursor_secrets, wait))
+    reports: dict[str, list[ProbeResult]] = {}
+
+    async def probe() -> None:
+        feed = Feed(sources, FeedSettings(configuration.settings.cursor_secrets))
+        async with aclosing(feed):
+            for source in sources:
+                found = list(await source.probe(CallBudget(deadline=time.monotonic() + 120)))
+                if not any(finding.state == "failed" for finding in found):
+                    found += await measure_lag(feed, source, wait)
+                reports[source.name] = found
+
+    asyncio.run(probe())
     console = Console()
     for name, findings in reports.items():
         table = Table(title=f"source {name}", title_justify="left")
@@ -47,20 +59,6 @@ def probe_sources(config: Path | None, wait: float) -> int:
                 console.print(line, soft_wrap=True, markup=False, highlight=False)
         console.print()
     return int(any(finding.state == "failed" for findings in reports.values() for finding in findings))
-
-
-async def _probe(sources: Sequence[Source], secrets: tuple[str, ...], wait: float) -> dict[str, list[ProbeResult]]:
-    feed = Feed(sources, FeedSettings(secrets))
-    try:
-        reports = {}
-        for source in sources:
-            found = list(await source.probe(CallBudget(deadline=time.monotonic() + 120)))
-            if not any(finding.state == "failed" for finding in found):
-                found += await measure_lag(feed, source, wait)
-            reports[source.name] = found
-        return reports
-    finally:
-        await feed.aclose()
 
 
 async def measure_lag(

@@ -35,32 +35,6 @@ class Stopped(BaseException):
     """SIGTERM or SIGINT arrived."""
 
 
-class Stopper:
-    """Turn SIGTERM and SIGINT into Stopped: immediately if idle, else after the current page. A second signal takes
-    effect immediately."""
-
-    def __init__(self) -> None:
-        self._busy = self._asked = False
-
-    def install(self) -> None:
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, self._on_signal)
-
-    def defer(self) -> None:
-        self._busy = True
-
-    def release(self) -> None:
-        """Raises Stopped if a signal arrived since `defer`."""
-        self._busy = False
-        if self._asked:
-            raise Stopped
-
-    def _on_signal(self, *_: object) -> None:
-        second, self._asked = self._asked, True
-        if second or not self._busy:
-            raise Stopped
-
-
 class Forwarder:
     """Move pages to a target.
 
@@ -79,22 +53,27 @@ class Forwarder:
         limit: int,
     ) -> None:
         self._fetch, self._render, self._target, self._file = fetch, render, target, file
-        self._checkpoint, self._stopper, self._limit = checkpoint, Stopper(), limit
+        self._checkpoint, self._limit = checkpoint, limit
+        self._is_busy = self._is_stopping = False
         self._shown, self._failure = shown, ""
         self._gaps: list[str] = []  # of the last page
         self._unreadable = 0  # records of the last page, if the next one may contain them again
         self.metrics = ForwardMetrics(shown, lambda: _seconds(self._checkpoint.through))
 
     def run(self, query: Pairs) -> NoReturn:
-        """Forward until a signal, in the main thread. Raises Stopped, Gone, and errors of `fetch` except Temporary."""
-        self._stopper.install()
+        """Forward until a signal, in the main thread. Raises Stopped, Gone, and errors of `fetch` except Temporary.
+
+        SIGTERM and SIGINT raise Stopped: immediately if idle, else after the current page. A second signal takes effect
+        immediately."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._on_signal)
         log.info("forwarding", target=self._shown, through=self._checkpoint.through, events=self._checkpoint.events)
         kept = [pair for pair in query if pair[0] == "partial"]  # the cursor holds the rest
         while True:
             cursor = self._checkpoint.cursor
             asked = [*(query if cursor is None else [("cursor", cursor), *kept]), ("limit", str(self._limit))]
             page = self._with_retries("gateway", partial(self._fetch, asked))
-            self._stopper.defer()
+            self._is_busy = True
             for items in self._batches(page):
                 self._deliver(items)
             self._note_gaps(page)
@@ -105,9 +84,20 @@ class Forwarder:
                 events=self._checkpoint.events + len(page.events),
             )
             save_checkpoint(self._file, self._checkpoint)
-            self._stopper.release()
+            self._stop_if_asked()
             if not page.has_more:
                 time.sleep(POLL)
+
+    def _on_signal(self, *_: object) -> None:
+        is_second, self._is_stopping = self._is_stopping, True
+        if is_second or not self._is_busy:
+            raise Stopped
+
+    def _stop_if_asked(self) -> None:
+        """Raises Stopped if a signal arrived while the forwarder was busy."""
+        self._is_busy = False
+        if self._is_stopping:
+            raise Stopped
 
     def _batches(self, page: Page) -> Iterator[list[Item]]:
         """Yield the page's events in batches of at most MAX_BYTES; a larger event is a batch of its own."""
@@ -127,7 +117,7 @@ class Forwarder:
         """Send until the receiver accepts; halve a batch that is too large."""
 
         def send() -> None:
-            self._stopper.defer()
+            self._is_busy = True
             self._target.deliver(items)
 
         try:
@@ -151,7 +141,7 @@ class Forwarder:
             if str(error) != self._failure:
                 self._failure = str(error)
                 log.warning(f"{side}_failed", reason=self._failure)
-            self._stopper.release()
+            self._stop_if_asked()
             return True if error.retry_after is None else max(error.retry_after, _WAITS["wait_initial"])
 
         for attempt in stamina.retry_context(on=on_failure, attempts=None, timeout=None, **_WAITS):

@@ -57,9 +57,13 @@ class Poster:
         if answer.status_code == 410:
             raise Gone("the receiver answered 410 Gone")
         kind = TooLarge if answer.status_code == 413 else Temporary
+        code = ""
+        with suppress(ValueError, AttributeError):  # only the numeric code of Splunk's manual, nothing else of the body
+            if isinstance(number := json.loads(content).get("code"), int):
+                code = f" with code {number}"
         wait = answer.headers.get("retry-after", "")
         seconds = min(float(wait), 3600.0) if wait.isascii() and wait.isdigit() and len(wait) < 7 else None
-        raise kind(f"answered {answer.status_code}{_code_in(content)}", retry_after=seconds)
+        raise kind(f"answered {answer.status_code}{code}", retry_after=seconds)
 
     def close(self) -> None:
         self._http.close()
@@ -117,19 +121,10 @@ class Splunk(Poster):
         super().__init__({**headers, "Content-Type": "application/json"}, tls, proxy)
 
     def deliver(self, items: Sequence[Item]) -> None:
-        answer = self._call("event", b"\n".join(map(self._envelope, items)))
-        number = answer.get("ackId")
-        if isinstance(number, int):
-            self._await_acknowledgement(number)
-
-    def _envelope(self, item: Item) -> bytes:
-        moment = datetime.fromisoformat(str(item.event["occurred_at"])).timestamp()
-        source = f"audit-gateway:{item.event['source']}"
-        outer = json.dumps({"time": round(moment, 6), "source": source, **self._fields})
-        return outer[:-1].encode() + b', "event": ' + item.line + b"}"
-
-    def _await_acknowledgement(self, number: int) -> None:
-        """Poll until the batch is indexed. Raises Temporary, also after five minutes."""
+        """Also polls until the batch is indexed if the token has acknowledgement, for five minutes at most."""
+        number = self._call("event", b"\n".join(map(self._envelope, items))).get("ackId")
+        if not isinstance(number, int):
+            return
         deadline, pause = time.monotonic() + _ACK_TIMEOUT, _ACK_FIRST
         question = json.dumps({"acks": [number]}).encode()
         while time.monotonic() < deadline:
@@ -140,15 +135,18 @@ class Splunk(Poster):
             pause = min(_ACK_LONGEST, pause * 2)
         raise Temporary("the batch was received, and not indexed within five minutes")
 
+    def _envelope(self, item: Item) -> bytes:
+        moment = datetime.fromisoformat(str(item.event["occurred_at"])).timestamp()
+        source = f"audit-gateway:{item.event['source']}"
+        outer = json.dumps({"time": round(moment, 6), "source": source, **self._fields})
+        return outer[:-1].encode() + b', "event": ' + item.line + b"}"
+
     def _call(self, name: str, body: bytes) -> dict[str, Any]:
         content = self.post(f"{self._base}/services/collector/{name}", body, {})
-        try:
-            answer = json.loads(content)
-        except ValueError:
-            answer = None
-        if not isinstance(answer, dict):
-            raise Temporary("the answer is not one of Splunk's HTTP Event Collector")
-        return answer
+        with suppress(ValueError):
+            if isinstance(answer := json.loads(content), dict):
+                return answer
+        raise Temporary("the answer is not one of Splunk's HTTP Event Collector")
 
 
 def signing_keys(text: str) -> list[bytes]:
@@ -164,16 +162,6 @@ def signing_keys(text: str) -> list[bytes]:
             raise ConfigurationError(f"FORWARD_SECRET: a key is whsec_ and 24 to 64 bytes in base64; {MAKE_SECRET}.")
         keys.append(key)
     return keys
-
-
-def _code_in(content: bytes) -> str:
-    """Return the numeric code of Splunk's manual in an error's body, and nothing else of the body."""
-    try:
-        body = json.loads(content)
-    except ValueError:
-        return ""
-    code = body.get("code") if isinstance(body, dict) else None
-    return f" with code {code}" if isinstance(code, int) else ""
 
 
 class Syslog:
@@ -193,7 +181,12 @@ class Syslog:
             with socket.create_connection((self._host, self._port), CONNECT_TIMEOUT) as connection:
                 connection.settimeout(ANSWER_TIMEOUT)
                 if self._tls is not None:
-                    self._send_encrypted(self._tls, connection, data)
+                    with self._tls.wrap_socket(connection, server_hostname=self._host) as encrypted:
+                        encrypted.sendall(data)
+                        # Sends close_notify and waits for the receiver's, which RFC 5425 section 4.4 demands. rsyslog
+                        # with its gtls driver ends the TCP connection instead.
+                        with suppress(ssl.SSLEOFError):
+                            encrypted.unwrap().close()
                     return
                 connection.sendall(data)
                 connection.shutdown(socket.SHUT_WR)
@@ -207,14 +200,6 @@ class Syslog:
 
     def close(self) -> None:
         pass
-
-    def _send_encrypted(self, tls: ssl.SSLContext, connection: socket.socket, data: bytes) -> None:
-        with tls.wrap_socket(connection, server_hostname=self._host) as encrypted:
-            encrypted.sendall(data)
-            # Sends close_notify and waits for the receiver's, which RFC 5425 section 4.4 demands. rsyslog with its gtls
-            # driver ends the TCP connection instead.
-            with suppress(ssl.SSLEOFError):
-                encrypted.unwrap().close()
 
     def _frame(self, item: Item) -> bytes:
         event = item.event
