@@ -12,8 +12,8 @@ import shlex
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from io import FileIO
 from pathlib import Path
-from types import TracebackType
 from typing import Annotated
 
 import msgspec
@@ -28,37 +28,12 @@ from app.forward import Checkpoint, Page, lock_file, read_checkpoint, save_check
 
 
 class ResumableFile:
-    """Open, and locked against a second process, from `__enter__` to `__exit__`. Raises Failure, ConfigurationError,
-    OSError."""
+    """A file and its checkpoint. Raises ConfigurationError, OSError."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, path: Path, file: FileIO) -> None:
+        self.path, self._file = path, file
         self.checkpoint_path = path.with_name(f"{path.name}.cursor")
-        self._begun = False
-
-    def __enter__(self) -> ResumableFile:
-        self._made = not self.path.exists()
-        if not (self._made or self.path.is_file()):
-            raise Failure(f"{self.path} is not a regular file; give a file's name, or - for standard output", USAGE)
-        try:
-            self._file = open(self.path, "ab", buffering=0)
-        except OSError as error:
-            raise Failure(f"{self.path} cannot be written ({error.strerror})", USAGE) from None
-        try:
-            busy = f"{self.path} is being written by another export; wait until it is done"
-            lock_file(self._file.fileno(), self.path, Failure(busy))
-        except BaseException:
-            self._file.close()
-            raise
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        # A file that was created here without content is not an export.
-        if self._made and not self._begun:
-            self.path.unlink(missing_ok=True)
-        self._file.close()
+        self.has_begun = False
 
     @property
     def size(self) -> int:
@@ -71,26 +46,44 @@ class ResumableFile:
 
     def begin(self, checkpoint: Checkpoint) -> None:
         """Write the checkpoint, then truncate the file to its length."""
-        self._begun = True
+        self.has_begun = True
         save_checkpoint(self.checkpoint_path, checkpoint)
         os.ftruncate(self._file.fileno(), checkpoint.length)
 
     def add(self, data: bytes, checkpoint: Checkpoint) -> None:
-        """Append `data`, then replace the checkpoint, whose length is the file's with `data`."""
-        self._append(data)
-        save_checkpoint(self.checkpoint_path, checkpoint)
-
-    def finish(self, data: bytes) -> None:
-        """Append the last piece. Without a checkpoint, the file is complete."""
-        self._append(data)
-        self.checkpoint_path.unlink(missing_ok=True)
-        sync_folder(self.path)
-
-    def _append(self, data: bytes) -> None:
+        """Append `data`, then replace the checkpoint, whose length is the file's with `data`. One without a cursor is
+        removed, because the file is complete."""
         view = memoryview(data)
         while view:
             view = view[self._file.write(view) :]
         os.fsync(self._file.fileno())
+        if checkpoint.cursor is None:
+            self.checkpoint_path.unlink(missing_ok=True)
+            sync_folder(self.path)
+        else:
+            save_checkpoint(self.checkpoint_path, checkpoint)
+
+
+@contextmanager
+def resumable(path: Path) -> Iterator[ResumableFile]:
+    """Open a file, locked against a second process. Raises Failure, ConfigurationError."""
+    is_new = not path.exists()
+    if not (is_new or path.is_file()):
+        raise Failure(f"{path} is not a regular file; give a file's name, or - for standard output", USAGE)
+    try:
+        stream = FileIO(path, "a")
+    except OSError as error:
+        raise Failure(f"{path} cannot be written ({error.strerror})", USAGE) from None
+    with stream:
+        busy = Failure(f"{path} is being written by another export; wait until it is done")
+        lock_file(stream.fileno(), path, busy)
+        file = ResumableFile(path, stream)
+        try:
+            yield file
+        finally:
+            # A file that was created here without content is not an export.
+            if is_new and not file.has_begun:
+                path.unlink(missing_ok=True)
 
 
 def export(
@@ -140,7 +133,7 @@ def export(
     pairs = query_pairs(filters, order=order, partial=partial, follow=incremental, include=include)
     lines = lines_of(form)
     with ExitStack() as stack:
-        output = None if path is None else stack.enter_context(ResumableFile(path))
+        output = None if path is None else stack.enter_context(resumable(path))
         checkpoint = Checkpoint(asked=shlex.join(asked))
         if output is not None and not force:
             checkpoint = _resumed(output, checkpoint, incremental=incremental)
@@ -205,8 +198,6 @@ def _write(
                 )
                 if file is None:
                     write_bytes(data)
-                elif checkpoint.cursor is None:
-                    file.finish(data)
                 else:
                     file.add(data, checkpoint)
                 show(checkpoint.events, page)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 from rich.console import Console
 
-from app.cli.export import Checkpoint, ResumableFile, _write
+from app.cli.export import Checkpoint, _write, resumable
 from app.cli.failures import Failure, Notices, Problem
 from app.cli.flags import FILTERS, to_rfc3339
 from app.cli.output import format_of, json_line
@@ -93,7 +93,7 @@ def test_a_resumed_export_reports_the_unreadable_records_of_its_first_part(
         if cursor is not None:
             raise Problem("source_failed", "down")
 
-    with ResumableFile(tmp_path / "e.ndjson") as file:
+    with resumable(tmp_path / "e.ndjson") as file:
         first = pieces("2 records that cannot be read are left out", "c")
         with pytest.raises(Problem):
             _write(first, b"", file, Checkpoint(asked=""), partial=False)
@@ -160,17 +160,17 @@ def test_control_characters_are_not_printed() -> None:
 def test_bytes_after_the_checkpoint_are_cut_off(tmp_path: Path) -> None:
     path = tmp_path / "out"
     saved = Checkpoint(asked="all", cursor="c1", length=4, events=1)
-    with ResumableFile(path) as file:
+    with resumable(path) as file:
         file.begin(Checkpoint(asked="all"))
         file.add(b"one\n", saved)
     # A kill after the events were written and before the checkpoint was.
     path.write_bytes(b"one\ntwo\nth")
-    with ResumableFile(path) as file:
+    with resumable(path) as file:
         checkpoint = file.checkpoint()
         assert checkpoint == saved
         assert path.read_bytes() == b"one\ntwo\nth", "reading the checkpoint changes nothing"
         file.begin(checkpoint)
-        file.finish(b"two\n")
+        file.add(b"two\n", Checkpoint(asked="all"))
     assert path.read_bytes() == b"one\ntwo\n"
     assert [found.name for found in tmp_path.iterdir()] == ["out"]
 
@@ -185,9 +185,9 @@ def test_a_source_without_calls_is_listed(tmp_path: Path) -> None:
 
 def test_a_second_export_into_one_file_is_refused(tmp_path: Path) -> None:
     with (
-        ResumableFile(tmp_path / "out"),
+        resumable(tmp_path / "out"),
         pytest.raises(Failure, match="another export") as caught,
-        ResumableFile(tmp_path / "out"),
+        resumable(tmp_path / "out"),
     ):
         pass
     assert caught.value.code == 1, "not a wrong flag"
@@ -199,5 +199,5 @@ def test_a_second_export_into_one_file_is_refused(tmp_path: Path) -> None:
 )
 def test_an_invalid_checkpoint_is_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / "out.cursor").write_text(text)
-    with ResumableFile(tmp_path / "out") as file, pytest.raises(ConfigurationError, match="--force"):
+    with resumable(tmp_path / "out") as file, pytest.raises(ConfigurationError, match="--force"):
         file.checkpoint()
