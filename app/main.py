@@ -194,7 +194,7 @@ def create_app(
         CorsMiddleware, allow_origins=settings.cors_origins, allow_methods=READ, allow_headers=ALLOWED,
         expose_headers=EXPOSED,
     ) if settings.cors_origins else None  # fmt: skip
-    app.add_middleware(RequestMiddleware, most=most, metrics=metrics, audit=audit, quiet=local, around=cors)
+    app.add_middleware(RequestMiddleware, most=most, metrics=metrics, audit=audit, around=cors)
     tracing = start_tracing(app, os.environ)
     return app
 

@@ -51,7 +51,7 @@ _log = structlog.get_logger("gateway.request")
 class RequestMiddleware:
     """Accept or create the request id and return it; refuse requests above `most` (concurrent requests of each kind in
     this process); cancel the work for a disconnected caller; answer an unexpected exception with a 500; write the log
-    line and the audit line; count. `around` adds headers to the application's responses and to these.
+    line and, with `audit`, the audit line; count. `around` adds headers to the application's responses and to these.
 
     Neither log nor response contain an exception's text, which may quote a secret or personal data."""
 
@@ -61,14 +61,12 @@ class RequestMiddleware:
         most: Mapping[str, int] | None = None,
         metrics: Metrics | None = None,
         audit: AuditTrail | None = None,
-        quiet: bool = False,
         around: Callable[[ASGIApp], ASGIApp] | None = None,
     ) -> None:
         self._around = around or (lambda answer: answer)
         self.app = self._around(app)
         self.metrics = metrics or Metrics()
         self.audit = audit
-        self.quiet = quiet
         self._most = most or {}
         self._under_way = Counter[str]()
 
@@ -132,7 +130,7 @@ class RequestMiddleware:
             self.metrics.end_request(kind, scope["method"], route, log.status, seconds, log)
             if self.audit is not None:
                 self.audit.record(scope, log, route)
-            unimportant = self.quiet or (route.startswith("/health/") and log.status < 500)
+            unimportant = self.audit is None or (route.startswith("/health/") and log.status < 500)
             write = _log.debug if unimportant else _log.info
             optional = present({"code": log.code, "events": log.events, "sources": log.sources or None})
             write(
@@ -200,38 +198,25 @@ class LargePages:
 
 async def _until_hung_up(app: ASGIApp, scope: Scope, receive: Receive, send: Send, log: RequestLog) -> None:
     """Run `app`, and cancel it if the caller disconnects before the response is complete."""
+    # No call takes a body. By this version, responses do not wait for a disconnect themselves, in a second task.
+    scope["asgi"] = {**scope.get("asgi", {}), "spec_version": "2.4"}
     task = asyncio.current_task()
     assert task is not None
-    gone = asyncio.Event()
-    hung_up = begun = False
-    watcher: asyncio.Task[None] | None = None
-
-    async def bodiless() -> Message:
-        # No call takes a body: the first message ends the request, and the next one is the disconnect.
-        nonlocal begun
-        if not begun:
-            begun = True
-            return {"type": "http.request", "body": b"", "more_body": False}
-        await gone.wait()
-        return {"type": "http.disconnect"}
+    hung_up = False
+    watchers: list[asyncio.Task[None]] = []
 
     async def watch() -> None:
         nonlocal hung_up
         while (await receive())["type"] != "http.disconnect":
             pass  # an unexpected body
-        gone.set()
         if not log.is_complete:
             hung_up = True
             task.cancel()
 
-    def begin_to_watch() -> None:
-        nonlocal watcher
-        watcher = asyncio.create_task(watch())
-
     # Most responses without a provider are complete before that; a task costs as much as a few log lines.
-    timer = asyncio.get_running_loop().call_later(_UNWATCHED, begin_to_watch)
+    timer = asyncio.get_running_loop().call_later(_UNWATCHED, lambda: watchers.append(asyncio.create_task(watch())))
     try:
-        await app(scope, bodiless, send)
+        await app(scope, receive, send)
     except asyncio.CancelledError:
         if not hung_up:
             raise
@@ -239,7 +224,7 @@ async def _until_hung_up(app: ASGIApp, scope: Scope, receive: Receive, send: Sen
         log.code = "hung_up"
     finally:
         timer.cancel()
-        if watcher is not None:
+        for watcher in watchers:
             watcher.cancel()
 
 
