@@ -102,31 +102,6 @@ def digest_of(cursor: str | None) -> str | None:
     return None if cursor is None else hashlib.sha256(cursor.encode()).hexdigest()
 
 
-class Segment:
-    """Count and digest of the bytes sent so far in one response."""
-
-    def __init__(self) -> None:
-        self._sha256 = hashlib.sha256()
-        self.count = 0
-        self.first_id: str | None = None
-        self.last_id: str | None = None
-
-    def add(self, data: bytes, ids: list[str]) -> None:
-        """Record sent bytes, before compression, and the ids of their events."""
-        self._sha256.update(data)
-        self.count += len(ids)
-        if ids:
-            self.first_id = self.first_id or ids[0]
-            self.last_id = ids[-1]
-
-    def sign(self, key: SigningKey, **rest: Any) -> str:
-        """Return the manifest as a compact JWS. `rest` are the manifest's other members."""
-        manifest = Manifest(
-            count=self.count, first_id=self.first_id, last_id=self.last_id, sha256=self._sha256.hexdigest(), **rest
-        )
-        return key.sign(msgspec.json.encode(manifest))
-
-
 class Refusal(Exception):
     """The file differs from the delivered export. The text names the segment and the difference."""
 

@@ -20,6 +20,7 @@ from app.cli.output import lines_of
 from app.config import read_environment
 from app.domain.errors import ConfigurationError
 from app.forward import Checkpoint, Gone, Page, Pairs, Target, Temporary, load_checkpoint, locked
+from app.forward.forwarder import Forwarder, Stopped, serve_metrics
 from app.forward.receivers import MAKE_SECRET, Splunk, Syslog, Webhook, signing_keys
 from app.logs import configure_logging
 from app.providers.http.network import Network, is_loopback
@@ -122,8 +123,6 @@ def forward(
     continues there. FORWARD_SECRET signs webhooks (whsec_..., several separated by blanks); FORWARD_TOKEN is the bearer
     or HEC token. Both also from .env.
     """
-    from app.forward.forwarder import Forwarder, Stopped, serve_metrics
-
     if "until" in dict(filters):
         raise Failure("forward has no end; leave out --until", USAGE)
     since = () if "since" in dict(filters) else (("since", "now"),)

@@ -22,6 +22,8 @@ from app.config import check_regular, read_environment, read_text, split
 from app.domain.caller import SCOPES
 from app.domain.errors import ConfigurationError
 from app.domain.times import format_seconds, now_micros
+from app.evidence import Refusal, create_key_file, verify_detached
+from app.evidence import verify as verified
 from app.forward import replace_file
 from app.providers.http.network import Network
 
@@ -138,9 +140,6 @@ def verify(
     Prints the signing key. Exit code 0: verified. 1: the file differs from the delivered export. 2: invalid arguments.
     3: unchanged, but unreadable records were left out of it, or its provider contradicted itself.
     """
-    from app.evidence import Refusal, verify_detached
-    from app.evidence import verify as verified
-
     keys = _keys(jwks)
     try:
         with file.open("rb") as lines:
@@ -175,8 +174,6 @@ def signing_key(
     """Create a key for signed exports (Ed25519).
 
     Prints the public key set. GATEWAY_SIGNING_KEY_FILE names the file."""
-    from app.evidence import create_key_file
-
     try:
         key = create_key_file(file)
     except FileExistsError:

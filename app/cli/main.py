@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated
 
@@ -47,8 +48,6 @@ ConfigFile = Annotated[Path | None, typer.Option(help="TOML file with settings. 
 
 def _print_version(is_wanted: bool) -> None:
     if is_wanted:
-        from importlib.metadata import version
-
         print(version("audit-gateway"))
         raise typer.Exit
 

@@ -18,6 +18,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any
 
+import msgspec
 from cachetools import TTLCache
 from fastapi import Path as PathParameter
 from fastapi import Query, Request
@@ -34,7 +35,7 @@ from app.domain.caller import Caller
 from app.domain.errors import CursorMismatch, GatewayError, NotFound, ParameterError
 from app.domain.query import EventQuery, ExportQuery
 from app.domain.times import format_seconds, now_micros, to_datetime
-from app.evidence import Segment, digest_of
+from app.evidence import Manifest, SigningKey, digest_of
 from app.feed.model import Page, WalkStart, gaps_of
 from app.feed.service import Feed
 from app.privacy.redaction import Redactor
@@ -150,7 +151,9 @@ class Export:
         # The grants at the beginning determine the visible values, so the key must keep all of them.
         self._scopes = caller.scopes & {"events:read", "pii:read"}
         self._scopes |= {"raw:read"} if "raw" in start.include else set()
-        self._segment = Segment()
+        self._sha256, self._count = hashlib.sha256(), 0  # of the bytes sent so far, before compression, and the events
+        self._first_id: str | None = None
+        self._last_id: str | None = None
         self._forbidden: dict[str, str] = {}  # by source, the parts that its provider refuses
         self._bad_records: dict[str, Counter[str]] = {}  # by source
         self._gaps = start.gaps  # also of the segments before
@@ -180,7 +183,7 @@ class Export:
         rows. Raises InterruptedAnswer for an early end in a format without a last line."""
         private, raw = "pii:read" in self._caller.scopes, "raw" in self._start.include
         if header:
-            self._segment.add(header, [])
+            self._sha256.update(header)
             yield header
         read = len(page.records)
         while True:
@@ -199,7 +202,9 @@ class Export:
                     del records[-_CHUNK:]
                     events = redactor.events(some)
                     lines = self.form.lines(events)
-                    self._segment.add(lines, [event.id for event in events])
+                    self._sha256.update(lines)
+                    self._count += len(events)
+                    self._first_id, self._last_id = self._first_id or events[0].id, events[-1].id
                     self._log.deliver(Counter(record.key[1] for record in some))
                     yield lines
                     await asyncio.sleep(0)  # a fast client never makes the server wait
@@ -286,19 +291,24 @@ class Export:
             source = {"name": name, "status": status, "bad_records": bad.total()}
             sources.append(source | ({"reason": "; ".join(self._notes[name])} if name in self._notes else {}))
         filters = start.query.given(without=("order", "follow"))
-        return self._segment.sign(
-            self._state.signing_key,
+        manifest = Manifest(
             format=self.form.name,
+            count=self._count,
+            first_id=self._first_id,
+            last_id=self._last_id,
             window=start.window.shown(),
             filters={name: sorted(value) if isinstance(value, tuple) else value for name, value in filters.items()},
             order=start.query.order,
             sources=sources,
             as_of=format_seconds(now_micros()),
             complete=complete,
+            sha256=self._sha256.hexdigest(),
             end=None if end is None else hashlib.sha256(end).hexdigest(),
             resumed_from=digest_of(query.cursor if query.after is None else f"{query.cursor} {query.after}"),
             next=digest_of(cursor),
         )
+        key: SigningKey = self._state.signing_key
+        return key.sign(msgspec.json.encode(manifest))
 
 
 class Manifests:
