@@ -147,7 +147,7 @@ def create_app(
             if tracing is not None:
                 stopping.push_async_callback(tracing.stop)
             if shared is not None:
-                await shared.start()
+                await shared.check()
                 stopping.push_async_callback(shared.aclose)
             stopping.push_async_callback(feed.aclose)
             stopping.push_async_callback(authenticator.aclose)
@@ -166,6 +166,7 @@ def create_app(
     app.state.providers = providers
     app.state.sandbox = sandbox
     app.state.metrics = metrics
+    app.state.shared = shared
     app.state.pseudonyms = pseudonyms
     app.state.page_cache = events.PageCache(settings.page_cache_ttl) if settings.page_cache_ttl else None
     app.state.large_pages = LargePages()

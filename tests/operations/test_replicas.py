@@ -139,6 +139,19 @@ async def call_until_up(client: httpx.AsyncClient) -> None:
             await asyncio.sleep(0.1)
 
 
+async def test_an_idle_replica_reports_redis_as_it_is() -> None:
+    """Without a rate, a scrape needs nothing of Redis; the alert would fire until the next count."""
+    with serving_valkey() as valkey, served_world(TaktikalOptions(events=10), None) as world:
+        async with replicas(world, valkey.url(IMPATIENT), 1) as (client,):
+            assert await shared_state_up(client) == 1
+            valkey.kill()
+            assert await shared_state_up(client) == 0
+            valkey.start()
+            async with asyncio.timeout(30):
+                while await shared_state_up(client) != 1:
+                    await asyncio.sleep(0.1)
+
+
 async def test_an_outage_of_redis_changes_no_response(world: World) -> None:
     with serving_valkey() as valkey, logged() as log:
         async with replicas(world, valkey.url(IMPATIENT), 2, rate="1000/minute", totals_ttl=0.01) as clients:

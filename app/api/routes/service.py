@@ -177,6 +177,8 @@ async def read_metrics(
 ) -> Response:
     """Requests, calls to the providers, retries, circuits, cache hits, events delivered; no personal data."""
     metrics: Metrics = request.app.state.metrics
+    if (shared := request.app.state.shared) is not None:
+        await shared.check()  # an idle replica would report Redis as it was at the last request
     return Response(metrics.exposition(), media_type=MEDIA_TYPE, headers={"Cache-Control": "no-store"})
 
 

@@ -185,9 +185,9 @@ class SharedState:
 
     # ---- up and down ---------------------------------------------------------------------------------------------
 
-    async def start(self) -> None:
-        """Check whether Redis can be written to."""
-        self._observer.on_shared_state(True)
+    async def check(self) -> None:
+        """Notify the observer whether Redis can be written to, also while no request needs it."""
+        self._observer.on_shared_state(self._up)
         with suppress(_Down):
             await self._run(lambda: self._redis.set(f"{PREFIX}:up", b"", px=1000))
 
