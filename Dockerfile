@@ -10,7 +10,7 @@ ARG BASE=python:3.11-slim
 FROM ${BASE} AS build
 ARG EXTRAS=""
 WORKDIR /src
-COPY pyproject.toml README.md requirements.lock ./
+COPY pyproject.toml README.md LICENSE requirements.lock ./
 COPY deploy/install-runtime deploy/requirements-*.lock deploy/
 COPY app app
 COPY sandbox sandbox
@@ -19,9 +19,11 @@ RUN deploy/install-runtime /opt/gateway python3 ${EXTRAS} \
 
 FROM ${BASE}
 RUN groupadd --system --gid 10001 gateway \
-    && useradd --system --uid 10001 --gid 10001 --no-create-home --home-dir /nonexistent gateway
+    && useradd --system --uid 10001 --gid 10001 --no-create-home --home-dir /nonexistent gateway \
+    && install -d -o gateway -g gateway /var/lib/audit-gateway
 COPY --from=build /opt/gateway /opt/gateway
-# Only several workers write, to /tmp: the root file system can be read-only.
+# Only several workers write, to /tmp: the root file system can be read-only. `forward` writes to /var/lib/audit-gateway:
+# a new volume there gets the folder's owner.
 # The server and the health check use GATEWAY_PORT.
 ENV PATH=/opt/gateway/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 GATEWAY_HOST=0.0.0.0 GATEWAY_PORT=8000
 WORKDIR /opt/gateway

@@ -47,6 +47,36 @@ def test_network_policies_select_existing_pods() -> None:
     assert selected == [labels[1], labels[0]]
 
 
+def test_the_gateway_is_where_the_forwarder_looks_for_it() -> None:
+    pods = [next(yaml.safe_load_all((DEPLOY / "kubernetes" / "gateway.yaml").read_text())), manifests()[0]]
+    gateway, forward = (one["spec"]["template"] for one in pods)
+    (url,) = (
+        httpx.URL(one["value"]) for one in forward["spec"]["containers"][0]["env"] if one["name"] == "GATEWAY_URL"
+    )
+    texts = [path.read_text() for path in sorted(DEPLOY.rglob("*.yaml")) if path.parent.name != "prometheus"]
+    services = [one for text in texts for one in yaml.safe_load_all(text) if one.get("kind") == "Service"]
+    (service,) = [one["spec"] for one in services if one["metadata"]["name"] == url.host]
+    assert service["selector"].items() <= gateway["metadata"]["labels"].items()
+    (target,) = [one["targetPort"] for one in service["ports"] if one["port"] == (url.port or 80)]
+    ports = {
+        port["name"]: container["name"] for container in gateway["spec"]["containers"] for port in container["ports"]
+    }
+    assert ports[target] == "gateway", "http, without nginx's certificate"
+    (allowed,) = [one["spec"] for one in manifests() if one["metadata"]["name"] == "audit-gateway-from-forward"]
+    assert [port["port"] for rule in allowed["ingress"] for port in rule["ports"]] == [target]
+
+
+def test_the_cursor_file_can_be_written() -> None:
+    """A new volume of Docker belongs to root, unless the image has the folder."""
+    service = yaml.safe_load(COMPOSE.read_text())["services"]["forward"]
+    mounted = service["volumes"][0].split(":")[1]
+    assert service["user"] == "10001:10001"
+    dockerfile = (DEPLOY.parent / "Dockerfile").read_text()
+    assert re.search(
+        rf"useradd .*--uid 10001 .* gateway \\\n +&& install -d -o gateway -g gateway {mounted}\n", dockerfile
+    )
+
+
 GUIDE = (Path(__file__).parents[2] / "docs" / "guides" / "forward.md").read_text()
 
 

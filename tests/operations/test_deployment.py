@@ -187,7 +187,7 @@ def test_the_container_has_no_unneeded_privilege() -> None:
 
 def test_no_secret_is_committed() -> None:
     assert not [each for each in documents() if each["kind"] == "Secret"]
-    assert set((DEPLOY / ".gitignore").read_text().split()) == {"gateway.env", "keys/", "tls/"}
+    assert set((DEPLOY / ".gitignore").read_text().split()) == {"forward.env", "gateway.env", "keys/", "tls/"}
 
 
 def test_the_keys_are_mounted_by_their_folder() -> None:
@@ -251,10 +251,15 @@ def test_the_credentials_alert_covers_every_refusing_status() -> None:
 
 
 def test_the_scrape_finds_the_pods() -> None:
-    (job,) = yaml.safe_load((DEPLOY / "prometheus" / "scrape.yaml").read_text())["scrape_configs"]
+    job, forward = yaml.safe_load((DEPLOY / "prometheus" / "scrape.yaml").read_text())["scrape_configs"]
     assert job["metrics_path"] in routes()
     component, port = job["relabel_configs"][0]["regex"].split(";")
     assert LABELS[NAME] == component
     assert CONTAINER["ports"][0]["name"] == port
     assert '{job="audit-gateway"}' in (DEPLOY / "prometheus" / "alerts.yaml").read_text()
     assert job["job_name"] == "audit-gateway"
+    manifest = next(yaml.safe_load_all((DEPLOY / "forward" / "kubernetes.yaml").read_text()))
+    template = manifest["spec"]["template"]
+    component, port = forward["relabel_configs"][0]["regex"].split(";")
+    assert template["metadata"]["labels"][NAME] == component
+    assert template["spec"]["containers"][0]["ports"][0]["name"] == port
