@@ -24,7 +24,7 @@ PARTS = {
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("part", nargs="*", choices=[[], *PARTS], help=f"{', '.join(PARTS)}; default: all")
-    parser.add_argument("--quick", action="store_true", help="a tiny budget: only shows that the benchmark works")
+    parser.add_argument("--quick", action="store_true", help="a small budget, only to test the benchmark")
     parser.add_argument("--write", type=Path, metavar="PAGE", help="replace the measured section of this page")
     given = parser.parse_args()
     if given.write and (given.part or given.quick):
@@ -44,20 +44,24 @@ def main() -> None:
     )
     print(f"{targets}\n\n{least}")
     if given.write:
-        write(given.write, "measured", [machine(), targets, least, *(str(each) for each in reports if each.figures)])
+        write(
+            given.write,
+            "measured",
+            [machine(), targets, least, *(str(each) for each in reports if each.figures)],
+        )
 
 
 def machine() -> str:
     """The machine, the interpreter and the commit. A PGO build takes 0.87 of the time of one without."""
     found = re.search(r"model name\s*: (.+)", Path("/proc/cpuinfo").read_text())
     options = str(sysconfig.get_config_var("CONFIG_ARGS") or "")
-    built = [name for option, name in (("--enable-opt", "PGO"), ("--with-lto", "LTO")) if option in options]
+    optimizations = [name for option, name in (("--enable-opt", "PGO"), ("--with-lto", "LTO")) if option in options]
     state = f"{_git('rev-parse', '--short', 'HEAD')}{' with changes' if _git('status', '--porcelain', 'app') else ''}"
     load = ", ".join(f"{each:.1f}" for each in os.getloadavg())
     return (
         f"Measured on {time.strftime('%Y-%m-%d')}: {os.cpu_count()} cores of {found[1] if found else 'unknown'},"
         f" {platform.system()} {platform.release()}, Python {platform.python_version()}"
-        f" (built with {' and '.join(built) or 'neither PGO nor LTO'}), commit {state}; load averages: {load}."
+        f" (built with {' and '.join(optimizations) or 'neither PGO nor LTO'}), commit {state}; load averages: {load}."
     )
 
 

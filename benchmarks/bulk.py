@@ -1,4 +1,4 @@
-"""All events of a window, against other programs for the same: wall time, and the gateway's peak memory."""
+"""Exports of a whole window compared with other programs: wall time, and the gateway's peak memory."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from benchmarks.pairs import Report, Spread, paired
 from benchmarks.serving import ROOT, Server
 
 PEERS = ROOT / ".venv-bench" / "bin" / "python"
-OF_SCRIPT = {"taktikal": 1.2, "subnoto": 0.7}  #: most of the script's time that an export may take
+OF_SCRIPT = {"taktikal": 1.2, "subnoto": 0.7}  #: the largest ratio of an export's time to the script's
 
 
 @dataclass
 class Race:
-    """One account, read whole by each contender. `without`: a gateway that keeps no promise about its events. `peak`:
-    bytes of memory of an export."""
+    """One account that each contender reads completely. `without`: a gateway without its promises about events
+    (benchmarks/without.py). `peak`: bytes of memory of an export."""
 
     account: History
     mock: Server
@@ -39,50 +39,50 @@ class Race:
     def peer(self, name: str) -> float:
         """Run `peers.py NAME` to its end; `least` is the floor of benchmarks/floor.py."""
         out = self.folder / name
-        given = [self.account.provider, self.mock.url, self.account.since, self.account.until]
-        begun = time.perf_counter()
+        arguments = [self.account.provider, self.mock.url, self.account.since, self.account.until]
+        begin = time.perf_counter()
         if name == "least":
             with out.open("wb") as file:
-                uvloop.run(floor.export(file, *given))
+                uvloop.run(floor.export(file, *arguments))
         else:
-            command = [str(PEERS), "-W", "ignore", str(ROOT / "benchmarks" / "peers.py"), name, *given, str(out)]
+            command = [str(PEERS), "-W", "ignore", str(ROOT / "benchmarks" / "peers.py"), name, *arguments, str(out)]
             subprocess.run(command, capture_output=True, check=True)
-        taken = time.perf_counter() - begun
-        found = 0
+        seconds = time.perf_counter() - begin
+        count = 0
         for path in [out] if out.is_file() else out.glob("data/**/events/*.jsonl"):
-            found += len(path.read_bytes().splitlines())
+            count += len(path.read_bytes().splitlines())
             path.unlink()
-        assert found == self.account.events, f"{name} wrote {found} of {self.account.events} events"
-        return taken
+        assert count == self.account.events, f"{name} wrote {count} of {self.account.events} events"
+        return seconds
 
     def export(self) -> float:
         """Write the gateway's export into a file."""
         self.gateway.forget_peak()
-        taken, ids = self.written(self.gateway)
+        seconds, ids = self.export_to_file(self.gateway)
         self.peak = max(self.gateway.peak(), self.peak)
         assert len(ids) == len(set(ids)), f"{len(ids)} events, {len(set(ids))} ids"
-        return taken
+        return seconds
 
-    def written(self, server: Server) -> tuple[float, list[str]]:
-        """The seconds of an export into a file, and the ids in it."""
+    def export_to_file(self, server: Server) -> tuple[float, list[str]]:
+        """Export into a file; return the seconds and the ids."""
         out = self.folder / "export"
-        begun = time.perf_counter()
+        begin = time.perf_counter()
         with out.open("wb") as file:
             file.writelines(self.read(server, f"/events/export?{urlencode(self.account.window)}"))
-        taken = time.perf_counter() - begun
+        seconds = time.perf_counter() - begin
         with out.open("rb") as lines:
             ids = [json.loads(line).get("id") for line in lines][:-1]
         assert len(ids) == self.account.events, f"{len(ids)} events"
-        return taken, ids
+        return seconds, ids
 
     def read(self, server: Server, target: str) -> Iterator[bytes]:
-        """A response in parts."""
+        """Yield the parts of a response."""
         connection = http.client.HTTPConnection(server.url.removeprefix("http://"), timeout=600)
         connection.request("GET", target, headers={"authorization": f"Bearer {server.key}"})
-        answer = connection.getresponse()
-        if answer.status != 200:
-            raise RuntimeError(f"{target}: {answer.status} {answer.read(2000)!r}")
-        while part := answer.read(1 << 20):
+        response = connection.getresponse()
+        if response.status != 200:
+            raise RuntimeError(f"{target}: {response.status} {response.read(2000)!r}")
+        while part := response.read(1 << 20):
             yield part
         connection.close()
 
@@ -117,16 +117,16 @@ def measure(*, quick: bool) -> Report:
 
 def _compare(report: Report, one: Race, rounds: int) -> None:
     if not PEERS.exists():
-        print(f"No {PEERS}, which `make bench-peers` makes: the bulk export is compared with nothing.")
+        print(f"No {PEERS}, which `make bench-peers` creates: the export is not compared.")
         return
     provider, events = one.account.provider, f"{one.account.events:,}"
     peers = {name: lambda name=name: one.peer(name) for name in ("script", "dlt", "least")}
-    exports = {"export": one.export, "without": lambda: one.written(one.without)[0]}
-    found = paired(exports | peers, rounds)
+    exports = {"export": one.export, "without": lambda: one.export_to_file(one.without)[0]}
+    figures = paired(exports | peers, rounds)
     what = f"{events} {provider} events, export"
-    report.at_most(f"{what}: of the script's time", OF_SCRIPT[provider], found.ratio("export", "script"))
+    report.at_most(f"{what}: of the script's time", OF_SCRIPT[provider], figures.ratio("export", "script"))
     report.floor(
-        f"{what}: of the script's time", *(found.ratio(name, "script") for name in ("least", "without", "export"))
+        f"{what}: of the script's time", *(figures.ratio(name, "script") for name in ("least", "without", "export"))
     )
     if provider == "taktikal":
-        report.at_least(f"{what}: times as fast as dlt", 2.5, found.ratio("dlt", "export"))
+        report.at_least(f"{what}: times as fast as dlt", 2.5, figures.ratio("dlt", "export"))

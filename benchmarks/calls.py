@@ -1,9 +1,8 @@
-"""What questions cost at the providers, in calls and records, as histories grow: `make bench-calls`.
+"""Calls and records that queries cost at the providers, as histories grow: `make bench-calls`.
 
-Counted by the emulators, with a deadline that ends nothing early. If two ranges are read at the same time, the first to
-arrive may prove the end of the other, which saves a call: single calls may differ between two runs. Each question is
-asked of a gateway that has just started (it still has to find out what it does not know of the account); `next page`
-and `walk` go on from there.
+The emulators count, with a deadline that is never reached. If two ranges are read concurrently, the first response may
+prove the end of the other range, which saves a call: single calls may differ between two runs. Each query is sent to a
+gateway that has just started, without observations of the account; `next page` and `walk` continue from there.
 """
 
 from __future__ import annotations
@@ -41,17 +40,17 @@ async def count(feed: Feed, window: dict[str, Any]) -> None:
 
 
 async def measure(one: World, window: dict[str, Any]) -> dict[str, Cost]:
-    """The cost of each question, each asked of a gateway of its own."""
+    """Return the cost of each query, each sent to a new gateway."""
     costs: dict[str, Cost] = {}
-    questions: dict[str, Callable[[Feed], Awaitable[object]]] = {
+    queries: dict[str, Callable[[Feed], Awaitable[object]]] = {
         "first page": lambda feed: ask(feed, **window),
         "1,000-event page": lambda feed: ask(feed, **window, limit=1000),
         "count": lambda feed: count(feed, window),
     }
-    for name, question in questions.items():
+    for name, send_query in queries.items():
         feed = one.gateway(deadline=DEADLINE)
         one.reset_calls()
-        await question(feed)
+        await send_query(feed)
         costs[name] = await _cost(one)
     feed = one.gateway(deadline=DEADLINE)
     page = await ask(feed, **window)
@@ -77,7 +76,7 @@ async def _cost(one: World) -> Cost:
 
 
 def accounts(size: int) -> dict[str, dict[str, Any]]:
-    """The accounts that are asked, each with `size` events over 120 days."""
+    """Return the options of the accounts, each with `size` events over 120 days."""
     return {
         "Subnoto": {"subnoto": SubnotoOptions(events=size, days=DAYS)},
         "Taktikal, ranges select by activity": {"taktikal": TaktikalOptions(events=size, days=DAYS)},
@@ -88,7 +87,7 @@ def accounts(size: int) -> dict[str, dict[str, Any]]:
 
 
 def window(clock: Clock) -> dict[str, Any]:
-    """Forty days in the middle of the history."""
+    """Return a window of forty days in the middle of the history."""
     now = micros(clock())
     return {"since": format_micros(now - 70 * DAY), "until": format_micros(now - 30 * DAY)}
 
@@ -97,7 +96,7 @@ NAMES = ("first page", "next page", "1,000-event page", "count", "walk of 10,000
 
 
 async def row(account: str, size: int) -> str:
-    """One row of the table in docs/performance.md."""
+    """Return a row of the table in docs/performance.md."""
     clock = Clock(NOW)
     async with world(**accounts(size)[account], clock=clock) as one:
         costs = await measure(one, window(clock))

@@ -1,5 +1,5 @@
-"""The least that events need: decoding, order by time, and encoding. Without ties, exact times, joined recipients,
-actors of the envelope, links and masks; ids are the vendor's own at Taktikal, the contract's digest at Subnoto."""
+"""The least work for events: decoding, order by time, and encoding. Without ties, exact times, joined recipients,
+actors of the envelope, links and masks. Ids are the vendor's own at Taktikal, the contract's digest at Subnoto."""
 
 from __future__ import annotations
 
@@ -62,17 +62,17 @@ async def _export(provider: str, url: str, since: str, until: str) -> AsyncItera
     for category in ("envelope", "team") if provider == "subnoto" else ():
         page: int | None = 1
         while page is not None:
-            asked = {"category": category, "page": page, "limit": 50, "sortBy": "id", "sortOrder": "asc"}
-            found = _logs((await transport.send("POST", f"{url}/public/logs/list", headers, _encode(asked))).body)
+            query = {"category": category, "page": page, "limit": 50, "sortBy": "id", "sortOrder": "asc"}
+            found = _logs((await transport.send("POST", f"{url}/public/logs/list", headers, _encode(query))).body)
             page = found.pagination["nextPage"]
             yield _of_rows(found.logs)
     await transport.aclose()
 
 
-async def export(file: BinaryIO, *given: str) -> None:
-    """Write the calls and events of benchmarks/peers.py's `script`, with the gateway's connections, and each response
-    sorted for itself. `given`: provider, URL of the mock, since and until."""
-    async for events in _export(*given):
+async def export(file: BinaryIO, *arguments: str) -> None:
+    """Write the events of the same calls as `script` of benchmarks/peers.py, with the gateway's connections; each
+    response is sorted by itself. `arguments`: provider, URL of the mock, since and until."""
+    async for events in _export(*arguments):
         file.write(_encode_lines(events))
 
 

@@ -1,6 +1,6 @@
 """Histories for the mock: the responses of the emulators, rendered once into files of the temporary folder.
 
-The emulators render every response anew, which would make them the slowest part of what is measured.
+The emulators render each response again, which would dominate the measurements.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from sandbox.taktikal.rendering import render_process
 
 NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
 DAYS = 60
-_VERSION = 3  #: of the files' form
+_VERSION = 3  #: of the file format
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -41,46 +41,46 @@ class History:
 
 
 def history(provider: str, events: int, days: int = DAYS) -> History:
-    """The account of a `provider` with exactly `events` events over so many days; written at first use."""
+    """Return the account of a provider with exactly `events` events over `days`; the files are written at first use."""
     root = Path(tempfile.gettempdir()) / f"audit-gateway-benchmarks-{os.getuid()}"
     folder = root / f"{provider}-{events}-{days}-v{_VERSION}"
     if not folder.exists():
         root.mkdir(mode=0o700, exist_ok=True)
-        making = Path(tempfile.mkdtemp(dir=root))
-        count = (_write_taktikal if provider == "taktikal" else _write_subnoto)(making, events, days)
+        partial = Path(tempfile.mkdtemp(dir=root))
+        count = (_write_taktikal if provider == "taktikal" else _write_subnoto)(partial, events, days)
         assert count == events, f"the emulator made {count} events, not {events}"
-        making.rename(folder)
+        partial.rename(folder)
     since, until = (format(NOW + timedelta(days=n), "%Y-%m-%dT%H:%M:%SZ") for n in (-days - 30, 1))
     return History(provider, events, folder, since, until)
 
 
 def _write_taktikal(folder: Path, events: int, days: int) -> int:
-    """`items`: the processes, newest first, as the vendor answers them; `times` and `owners`: every entry in order of
-    time, in µs, and the place of its process; `keys`: of the processes."""
+    """Write `items`, the processes as in the vendor's responses, newest first; `times` and `owners` of all entries in
+    order of time: µs, and the index of the process; `keys` of the processes."""
     options = taktikal.EmulatorOptions(events=events, days=days)
     emulator = taktikal.Emulator(options, clock=lambda: NOW)
     log = emulator.history
-    moments: list[tuple[int, int]] = []
+    entry_times: list[tuple[int, int]] = []
     keys: list[str] = []
 
     def rendered() -> Iterator[bytes]:
-        for place, one in enumerate(log.newest_first(log.logs())):
-            process = log.process(one)
+        for index, process_log in enumerate(log.newest_first(log.logs())):
+            process = log.process(process_log)
             keys.append(process.key)
-            entries = [entry for _, entry in log.entries(one, process)]
-            moments.extend((entry.ticks // 10, place) for entry in entries)
-            yield msgspec.json.encode(render_process(process, log.status(one), entries, options))
+            entries = [entry for _, entry in log.entries(process_log, process)]
+            entry_times.extend((entry.ticks // 10, index) for entry in entries)
+            yield msgspec.json.encode(render_process(process, log.status(process_log), entries, options))
 
     _write_items(folder, "taktikal", rendered())
     (folder / "taktikal.keys").write_text("\n".join(keys))
-    moments.sort()
-    (folder / "taktikal.times").write_bytes(array("q", (time for time, _ in moments)))
-    (folder / "taktikal.owners").write_bytes(array("q", (place for _, place in moments)))
-    return len(moments)
+    entry_times.sort()
+    (folder / "taktikal.times").write_bytes(array("q", (time for time, _ in entry_times)))
+    (folder / "taktikal.owners").write_bytes(array("q", (index for _, index in entry_times)))
+    return len(entry_times)
 
 
 def _write_subnoto(folder: Path, events: int, days: int) -> int:
-    """`items` of each category: its records in order of insertion."""
+    """Write `items` of each category: its records in order of insertion."""
     emulator = subnoto.Emulator(subnoto.EmulatorOptions(events=events, days=days), clock=lambda: NOW)
     count = 0
     for category in ("envelope", "team"):
@@ -101,5 +101,5 @@ def _write_items(folder: Path, name: str, items: Iterable[bytes]) -> None:
 
 
 def to_micros(text: str) -> int:
-    """Of an RFC 3339 time."""
+    """Parse an RFC 3339 time."""
     return (datetime.fromisoformat(text) - _EPOCH) // timedelta(microseconds=1)

@@ -30,13 +30,13 @@ def measure(*, quick: bool) -> Report:
         with serving.gateway(serving.account("subnoto", mock)) as gateway:
             first = f"/events?{urlencode(subnoto.window | {'limit': '1000'})}"
             following = f"/events?limit=1000&cursor={gateway.get(first)['page']['next_cursor']}"
-            # A page of 1,000 spans three of the sixty days; the first page was the last three.
-            elsewhere = (until(subnoto, 6 * days) for days in count(1))
-            near = (until(subnoto, 1 + hours / 24) for hours in count(1))
+            # A page of 1,000 events spans three of the sixty days; the first page had the last three.
+            other_period = (until(subnoto, 6 * days) for days in count(1))
+            same_period = (until(subnoto, 1 + hours / 24) for hours in count(1))
             targets: Targets = {
-                "first page, of a stretch not read before": lambda: next(elsewhere),
-                "first page, of a time not asked for before in a stretch that was read": lambda: next(near),
-                "first page, asked for before": lambda: first,
+                "first page of a new period": lambda: next(other_period),
+                "first page of a new window in a period read before": lambda: next(same_period),
+                "repeated first page": lambda: first,
                 "a further page": lambda: following,
             }
             found = slowly(gateway, mock, targets, rounds)
@@ -46,7 +46,7 @@ def measure(*, quick: bool) -> Report:
         with serving.gateway(serving.account("taktikal", mock)) as gateway:
             gateway.get(until(taktikal, 3))
             busy = (until(taktikal, 4 + hours / 24) for hours in count(1))
-            empty = (until(taktikal, -days) for days in count(1))  # days behind the history
+            empty = (until(taktikal, -days) for days in count(1))  # days after the history
             targets = {"first page": lambda: next(busy), "first page, the newest day empty": lambda: next(empty)}
             found = slowly(gateway, mock, targets, rounds)
             for name, bound in zip(targets, (1.5, 4), strict=True):
@@ -76,7 +76,7 @@ def slowly(gateway: Server, mock: Server, targets: Targets, rounds: int) -> Roun
 
 
 def until(account: History, days: float) -> str:
-    """A first page of a window that ends so many days before the account's."""
+    """Return the target of the first page of a window that ends `days` before the account's."""
     end = (datetime.fromisoformat(account.until) - timedelta(days=days)).isoformat()
     return f"/events?{urlencode(account.window | {'until': end, 'limit': '1000'})}"
 

@@ -1,4 +1,4 @@
-"""Memory of one process, and how long its health check waits, during many or large pages of 1,000 events."""
+"""Memory of one process, and the latency of its health check, during many or large pages of 1,000 events."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from benchmarks.pairs import Report, Spread
 MB = 1_000_000
 SCOPES = {"all": {"events:read", "pii:read"}, "masked": {"events:read"}}  #: of the keys
 KEYS = "\n".join(ApiKey(name, hash_of(name), frozenset(scopes)).line() for name, scopes in SCOPES.items())
-#: By concurrent pages and key: the most milliseconds of 99 of 100 health checks.
+#: By concurrent pages and key: the largest 99th percentile of health checks, in milliseconds.
 WAITS = {(1, "all"): 20, (1, "masked"): 25, (8, "all"): 60, (32, "all"): None, (48, "all"): None}
 #: Bytes of numbers in each record, the key, and the page. Masks examine each number, up to a bound of a record.
 LARGE = (
@@ -40,12 +40,12 @@ def measure(*, quick: bool) -> Report:
         gateway.forget_peak()
         for (count, key), bound in list(WAITS.items())[: 3 if quick else None]:
             gateway.forget_peak()
-            with watched(gateway) as waits:
+            with timed_health_checks(gateway) as latencies:
                 load(replace(gateway, key=key), [target], connections=count, seconds=seconds)
             what = f"{count} {key} pages of 1,000 at once".replace(" all ", " ")
             if bound is not None:
                 label = f"`/health/live`, ms, 99th percentile during {what}"
-                report.at_most(label, bound, Spread.of(_percentile(waits)))
+                report.at_most(label, bound, Spread.of(_percentile(latencies)))
         report.at_most(f"MB at the peak of {what}", 150, Spread.of(gateway.peak() / MB))
     for provider in ("taktikal", "subnoto"):
         large = history(provider, 2_000)
@@ -55,35 +55,35 @@ def measure(*, quick: bool) -> Report:
                 serving.gateway(serving.account(provider, mock) | {"GATEWAY_API_KEYS": KEYS}) as gateway,
             ):
                 gateway = replace(gateway, key=key)
-                with watched(gateway) as waits:
+                with timed_health_checks(gateway) as latencies:
                     gateway.read(f"/events?{urlencode(large.window | {'limit': '1000'})}")
                 if key == "all":
                     report.at_most(f"MB at the peak of {what}, {provider}", 200, Spread.of(gateway.peak() / MB))
                 else:
                     label = f"`/health/live`, ms, 99th percentile during {what}, {provider}"
-                    report.at_most(label, 100, Spread.of(_percentile(waits)))
+                    report.at_most(label, 100, Spread.of(_percentile(latencies)))
     return report
 
 
-def _percentile(waits: list[float]) -> float:
+def _percentile(latencies: list[float]) -> float:
     """The 99th percentile, in ms."""
-    return 1000 * quantiles(waits, n=100, method="inclusive")[98]
+    return 1000 * quantiles(latencies, n=100, method="inclusive")[98]
 
 
 @contextmanager
-def watched(gateway: serving.Server) -> Iterator[list[float]]:
-    """The seconds of each health check while the block runs."""
-    waits: list[float] = []
-    over = threading.Event()
+def timed_health_checks(gateway: serving.Server) -> Iterator[list[float]]:
+    """Measure the seconds of each health check while the block runs."""
+    latencies: list[float] = []
+    is_done = threading.Event()
 
-    def watch() -> None:
-        while not over.wait(0.01):
-            waits.append(gateway.seconds("/health/live"))
+    def check() -> None:
+        while not is_done.wait(0.01):
+            latencies.append(gateway.seconds("/health/live"))
 
-    watcher = threading.Thread(target=watch)
-    watcher.start()
+    checker = threading.Thread(target=check)
+    checker.start()
     try:
-        yield waits
+        yield latencies
     finally:
-        over.set()
-        watcher.join()
+        is_done.set()
+        checker.join()

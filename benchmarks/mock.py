@@ -1,8 +1,8 @@
 """A mock of both vendors that cuts its responses out of files (`histories`). `mock PORT PADDING FOLDER…`
 
-It answers the documented calls of the gateway and of the comparison programs, and refuses all others, so that no
-program is fast because it requests something else. `GET /-/calls` returns, and forgets, what was called;
-`GET /-/latency?SECONDS` sets what each response waits.
+It serves the calls of the gateway and of the comparison programs, and refuses all others, so that no program is fast
+because it requests less. `GET /-/calls` returns and clears the list of calls; `GET /-/latency?SECONDS` sets the
+delay of each response.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ from benchmarks.histories import to_micros
 
 _KNOWN = frozenset({"startdate", "enddate", "take", "skip", "processkey"})
 _LENGTH = re.compile(rb"content-length: (\d+)", re.IGNORECASE)
-_NUMBERS = b"1 555 0007 "  #: what a text is padded with: masks examine each number
-#: Where a record has a text of any length.
+_NUMBERS = b"1 555 0007 "  #: padding of texts: masks examine each number
+#: Members of a record with a text of any length.
 _LONG_TEXT = re.compile(rb'"(?:description":"|eventData":\{(?="))')
 
 
 class Items:
-    """Rendered items in a file, cut out by index. `padding` is put into each record."""
+    """Rendered items in a file, by index. `padding` is added to each record."""
 
     padding = b""
 
@@ -64,18 +64,18 @@ class Taktikal:
         keys = (folder / "taktikal.keys").read_text().split()
         self._places = {key: place for place, key in enumerate(keys)}
 
-    def answer(self, path: str, query: str) -> bytes:
-        asked = {name.lower(): value for name, value in parse_qsl(query)}
-        if unknown := asked.keys() - _KNOWN:
+    def respond(self, path: str, query: str) -> bytes:
+        parameters = {name.lower(): value for name, value in parse_qsl(query)}
+        if unknown := parameters.keys() - _KNOWN:
             raise ValueError(f"parameters {sorted(unknown)}")
-        first, last = (bisect_left(self._times, to_micros(asked[name])) for name in ("startdate", "enddate"))
+        first, last = (bisect_left(self._times, to_micros(parameters[name])) for name in ("startdate", "enddate"))
         places = sorted(set(self._owners[first:last]))
-        if (key := asked.get("processkey")) is not None:
+        if (key := parameters.get("processkey")) is not None:
             places = [place for place in places if place == self._places.get(key)]
         if path.endswith("/total"):
             return b'{"total":%d}' % len(places)
-        skip = int(asked.get("skip", 0))
-        return b"[" + self._items.joined(places[skip : skip + int(asked.get("take", 10_000))]) + b"]"
+        skip = int(parameters.get("skip", 0))
+        return b"[" + self._items.joined(places[skip : skip + int(parameters.get("take", 10_000))]) + b"]"
 
 
 class Subnoto:
@@ -92,13 +92,13 @@ class Subnoto:
             self._by_time[category] = sorted(range(len(items)), key=times.__getitem__)
         return self._by_time[category]
 
-    def answer(self, body: bytes) -> bytes:
-        asked = json.loads(body)
-        category, page, limit = asked.pop("category"), asked.pop("page"), asked.pop("limit")
-        items, descending = self._categories[category], asked.pop("sortOrder", "desc") == "desc"
-        if asked not in ({"sortBy": "id"}, {"sortBy": "timestamp"}) or not 1 <= limit <= 50:
-            raise ValueError(f"members {sorted(asked)}, or the limit")
-        order = range(len(items)) if asked["sortBy"] == "id" else self._in_time(category)
+    def respond(self, body: bytes) -> bytes:
+        parameters = json.loads(body)
+        category, page, limit = parameters.pop("category"), parameters.pop("page"), parameters.pop("limit")
+        items, descending = self._categories[category], parameters.pop("sortOrder", "desc") == "desc"
+        if parameters not in ({"sortBy": "id"}, {"sortBy": "timestamp"}) or not 1 <= limit <= 50:
+            raise ValueError(f"members {sorted(parameters)}, or the limit")
+        order = range(len(items)) if parameters["sortBy"] == "id" else self._in_time(category)
         places = order[:: -1 if descending else 1][(page - 1) * limit : page * limit]
         pages = max(1, -(-len(items) // limit))
         pagination = {
@@ -114,8 +114,8 @@ class Mock:
         self._taktikal = next((Taktikal(each) for each in folders if (each / "taktikal.items").exists()), None)
         self._subnoto = next((Subnoto(each) for each in folders if (each / "envelope.items").exists()), None)
 
-    def answer(self, target: str, body: bytes) -> tuple[bytes, float]:
-        """The body, and the seconds to wait. Raises ValueError for any other call."""
+    def respond(self, target: str, body: bytes) -> tuple[bytes, float]:
+        """Return the body and the delay in seconds. Raises ValueError for any other call."""
         path, _, query = target.partition("?")
         if path == "/-/calls":
             calls, self.calls = self.calls, []
@@ -125,21 +125,21 @@ class Mock:
             return b"{}", 0
         self.calls.append(body.decode() or target)
         if path.startswith("/api/signing/activity") and self._taktikal is not None:
-            return self._taktikal.answer(path, query), self.latency
+            return self._taktikal.respond(path, query), self.latency
         if path == "/public/logs/list" and self._subnoto is not None:
-            return self._subnoto.answer(body), self.latency
+            return self._subnoto.respond(body), self.latency
         raise ValueError(path)
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """One connection, with one request at a time. A refused call ends it, with a traceback."""
+        """Serve one connection. A refused call ends it with a traceback."""
         while head := await reader.readuntil(b"\r\n\r\n"):
             length = _LENGTH.search(head)
             body = await reader.readexactly(int(length[1])) if length else b""
-            answer, wait = self.answer(head.split(b" ", 2)[1].decode(), body)
+            body_sent, wait = self.respond(head.split(b" ", 2)[1].decode(), body)
             if wait:
                 await asyncio.sleep(wait)
             lines = f"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ndate: {formatdate(usegmt=True)}\r\n"
-            writer.write(f"{lines}content-length: {len(answer)}\r\n\r\n".encode() + answer)
+            writer.write(f"{lines}content-length: {len(body_sent)}\r\n\r\n".encode() + body_sent)
 
 
 async def main(port: str, padding: str, *folders: str) -> None:

@@ -1,4 +1,4 @@
-"""From the vendor's bytes to the response's bytes, against only parsing the same bytes.
+"""From the vendor's bytes to the response's bytes, compared with parsing the same bytes.
 
 These are the gateway's functions on the path of a page: decoding, records with their order and ties, the mapping into
 events with their ids, masks, encoding.
@@ -89,9 +89,9 @@ def _works(loads: Callable[[bytes], Any], account: History) -> dict[str, Callabl
 
 
 def _taktikal(account: History) -> tuple[Callable[[], list[Record]], Sequence[bytes]]:
-    """What reads the records of the whole account, and the vendor's responses."""
+    """Return a function that reads the records of the whole account, and the vendor's responses."""
     query = f"StartDate={account.since}&EndDate={account.until}"
-    body = Taktikal(account.folder).answer("/api/signing/activity", query)
+    body = Taktikal(account.folder).respond("/api/signing/activity", query)
 
     def read() -> list[Record]:
         return [record for process in decode_activity(body).processes for record in records_of("taktikal", process)[0]]
@@ -104,8 +104,8 @@ def _subnoto(account: History) -> tuple[Callable[[], list[Record]], Sequence[byt
     for category in ("envelope", "team"):
         page: int | None = 1
         while page is not None:
-            asked = {"category": category, "page": page, "limit": 50, "sortBy": "id", "sortOrder": "asc"}
-            bodies.setdefault(category, []).append(mock.answer(json.dumps(asked).encode()))
+            request = {"category": category, "page": page, "limit": 50, "sortBy": "id", "sortOrder": "asc"}
+            bodies.setdefault(category, []).append(mock.respond(json.dumps(request).encode()))
             page = json.loads(bodies[category][-1])["pagination"]["nextPage"]
 
     def read() -> list[Record]:
@@ -124,7 +124,7 @@ def _rendered(records: list[Record], caller: Caller) -> bytes:
         records=records, limit=len(records), order="desc", has_more=False, next_cursor=None, scanned_to=None,
         window=Window(0, DAY), sources=[], include=frozenset(), position=(0,), cursor_after=str,
     )  # fmt: skip
-    # Without an event loop, whose start and end take as long as hundreds of events.
+    # Without an event loop: its start and end take as long as hundreds of events.
     rendering = render_page(page, caller)
     while True:
         try:

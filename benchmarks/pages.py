@@ -1,4 +1,4 @@
-"""Pages of 100 events over HTTP, and 32 callers with one query, against pass-throughs of the vendor's bytes."""
+"""Pages of 100 events over HTTP, and 32 callers with one query, compared with pass-throughs of the vendor's bytes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ CALLERS = 32
 
 
 def walk(gateway: Server, account: History) -> list[str]:
-    """The targets of the pages behind the first. Each event comes once."""
+    """Return the targets of the pages after the first, and assert that each event comes once."""
     target, targets, ids = f"/events?{urlencode(account.window | {'limit': '100'})}", [], list[str]()
     while True:
         page = gateway.get(target)

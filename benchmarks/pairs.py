@@ -44,7 +44,7 @@ class Rounds:
 
 
 def paired(contenders: Mapping[str, Callable[[], float]], rounds: int) -> Rounds:
-    """Every contender once in each round, each round beginning with another one."""
+    """Run every contender once per round; each round begins with another one."""
     found, names = Rounds({name: [] for name in contenders}), list(contenders)
     for number in range(rounds):
         first = number % len(names)
@@ -60,10 +60,10 @@ def timed(work: Callable[[], object]) -> float:
     gc.disable()
     try:
         begun = time.process_time()
-        kept = work()
-        taken = time.process_time() - begun
-        del kept
-        return taken
+        result = work()
+        seconds = time.process_time() - begun
+        del result
+        return seconds
     finally:
         gc.enable()
 
@@ -84,8 +84,7 @@ class Report:
         self._target(what, f"≥ {bound:g}", measured, measured.median >= bound)
 
     def floor(self, what: str, least: Spread, without: Spread, gateway: Spread) -> None:
-        """Add what the same takes with the least work (benchmarks/floor.py), and without the promises of
-        benchmarks/without.py."""
+        """Add the figures of the least work (benchmarks/floor.py) and without promises (benchmarks/without.py)."""
         self.floors.append([what, str(least), str(without), str(gateway)])
 
     def _target(self, what: str, bound: str, measured: Spread, is_met: bool) -> None:

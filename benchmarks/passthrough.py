@@ -36,8 +36,8 @@ floor = FastAPI(lifespan=lifespan)
 
 @stock.get("/{path:path}")
 async def forward(path: str, request: Request) -> Response:
-    answer = await request.app.state.client.get(f"/{path}?{request.url.query}")
-    return Response(content=answer.content, media_type="application/json")
+    response = await request.app.state.client.get(f"/{path}?{request.url.query}")
+    return Response(content=response.content, media_type="application/json")
 
 
 @same.get("/{path:path}")

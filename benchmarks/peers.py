@@ -36,11 +36,11 @@ def script(provider, url, since, until):
             page = 1
             while page is not None:
                 body = {"category": category, "page": page, "limit": 50, "sortBy": "id", "sortOrder": "asc"}
-                answer = client.post("/public/logs/list", json=body).raise_for_status().json()
-                for record in answer["logs"]:
+                response = client.post("/public/logs/list", json=body).raise_for_status().json()
+                for record in response["logs"]:
                     author = record.pop("author") or {}
                     yield {**record, "authorName": author.get("name"), "authorEmail": author.get("email")}
-                page = answer["pagination"]["nextPage"]
+                page = response["pagination"]["nextPage"]
 
 
 def dlt_events(provider, url, since, until):
@@ -51,8 +51,8 @@ def dlt_events(provider, url, since, until):
     client = RESTClient(base_url=url, auth=HttpBasicAuth("company", "key"))
     if provider == "taktikal":
         pages = OffsetPaginator(limit=1000, limit_param="Take", offset_param="Skip", total_path=None)
-        asked = {"params": {"StartDate": since, "EndDate": until}, "paginator": pages, "data_selector": "$"}
-        for page in client.paginate("/api/signing/activity", **asked):
+        options = {"params": {"StartDate": since, "EndDate": until}, "paginator": pages, "data_selector": "$"}
+        for page in client.paginate("/api/signing/activity", **options):
             yield list(flat_entries(page))
         return
     for category in ("envelope", "team"):
@@ -76,9 +76,9 @@ def run_dlt(events, folder):
 
 
 if __name__ == "__main__":
-    name, *given, out = sys.argv[1:]
+    name, *arguments, out = sys.argv[1:]
     if name == "dlt":
-        run_dlt(dlt_events(*given), Path(out).resolve())
+        run_dlt(dlt_events(*arguments), Path(out).resolve())
     else:
         with open(out, "w") as file:
-            file.writelines(json.dumps(event) + "\n" for event in script(*given))
+            file.writelines(json.dumps(event) + "\n" for event in script(*arguments))

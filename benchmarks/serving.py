@@ -36,10 +36,11 @@ class Server:
     key: str | None = None
 
     def read(self, target: str) -> bytes:
-        """The body. Raises HTTPError for a status of 400 or more."""
+        """Return the body. Raises HTTPError for a status of 400 or more."""
         headers = {"authorization": f"Bearer {self.key}"} if self.key else {}
-        with urllib.request.urlopen(urllib.request.Request(self.url + target, headers=headers), timeout=600) as answer:
-            return bytes(answer.read())
+        request = urllib.request.Request(self.url + target, headers=headers)
+        with urllib.request.urlopen(request, timeout=600) as response:
+            return bytes(response.read())
 
     def get(self, target: str) -> Any:
         return json.loads(self.read(target))
@@ -50,12 +51,12 @@ class Server:
         return time.perf_counter() - begun
 
     def peak(self) -> int:
-        """The most memory since `forget_peak`, in bytes."""
+        """Return the peak memory since `forget_peak`, in bytes."""
         found = re.search(r"VmHWM:\s+(\d+)", Path(f"/proc/{self.pid}/status").read_text())
         return int(found[1]) * 1024 if found else 0
 
     def processor(self) -> float:
-        """Processor seconds since its start."""
+        """Return the processor seconds since the start."""
         user, system = Path(f"/proc/{self.pid}/stat").read_text().rsplit(")", 1)[1].split()[11:13]
         return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
 
@@ -76,7 +77,7 @@ def python(*module: str, port: int, env: Mapping[str, str] | None = None) -> Ite
 
 @contextmanager
 def mock(*folders: Path, padding: int = 0) -> Iterator[Server]:
-    """The mock of both vendors over these histories, each record longer by `padding` bytes of numbers."""
+    """Run the mock of both vendors over these histories, with `padding` bytes of numbers in each record."""
     port = free_port()
     with python("benchmarks.mock", str(port), str(padding), *map(str, folders), port=port) as server:
         yield server
@@ -92,8 +93,8 @@ def passthrough(name: str, upstream: Server) -> Iterator[Server]:
 
 @contextmanager
 def gateway(env: Mapping[str, str], *arguments: str, without: str | None = None) -> Iterator[Server]:
-    """`audit-gateway serve` as users run it: with authentication and a log. `without`: the provider for whose events it
-    keeps no promise (benchmarks/without.py)."""
+    """Run `audit-gateway serve` with authentication and a log. `without`: the provider without promises
+    (benchmarks/without.py)."""
     options: dict[str, Any] = {}
     if without is not None:
         env = {**env, "WITHOUT": without, "PYTHONPATH": str(ROOT)}
@@ -108,7 +109,7 @@ def gateway(env: Mapping[str, str], *arguments: str, without: str | None = None)
 
 
 def account(provider: str, mock: Server) -> dict[str, str]:
-    """The variables of an account at the mock."""
+    """Return the environment of an account at the mock."""
     if provider == "taktikal":
         return {"TAKTIKAL_BASE_URL": f"{mock.url}/api", "TAKTIKAL_COMPANY_KEY": "company", "TAKTIKAL_API_KEY": "key"}
     return {"SUBNOTO_BASE_URL": mock.url, "SUBNOTO_ACCESS_KEY": "access", "SUBNOTO_SECRET_KEY": "secret"}

@@ -1,4 +1,4 @@
-"""Processor time of one call at a vendor: the gateway's client beside the bare clients of aiohttp and httpx."""
+"""Processor time of one call to a vendor with the gateway's client, aiohttp and httpx."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""What each promise about an event takes: the gateway's path with the functions for it replaced by empty ones.
+"""The cost of each promise about events: the functions for it are replaced by empty ones.
 
-`python -m benchmarks.without serve …` is `audit-gateway serve` without any for the provider WITHOUT.
+`python -m benchmarks.without serve …` runs `audit-gateway serve` without promises for the provider WITHOUT.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ def without(provider: str, promise: str) -> Iterator[None]:
 
 
 def variants(provider: str, work: Callable[[], object]) -> dict[str, Callable[[], object]]:
-    """`work` without each promise of a provider's events, and without all."""
+    """Return `work` without each promise about a provider's events, and without all of them."""
 
     def broken(promise: str) -> object:
         with without(provider, promise):

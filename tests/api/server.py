@@ -69,13 +69,13 @@ def send_raw(port: int, *parts: bytes) -> socket.socket:
 
 def read_to_end(connection: socket.socket) -> bytes:
     """Return everything that the server sends until it closes the connection."""
-    answer = b""
+    received = b""
     with connection:
         while True:
             try:
                 more = connection.recv(65_536)
             except ConnectionResetError:
-                return answer
+                return received
             if not more:
-                return answer
-            answer += more
+                return received
+            received += more

@@ -13,7 +13,7 @@ from tests.logged import logged
 
 @pytest.fixture(scope="module")
 def log() -> Iterator[io.StringIO]:
-    """What the server logs in the meantime."""
+    """The log of the server."""
     with logged() as stream:
         yield stream
 

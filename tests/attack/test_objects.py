@@ -1,4 +1,4 @@
-"""An event's id and a cursor name things, and grant none of them (OWASP API1)."""
+"""The id of an event and a cursor grant no access (OWASP API1)."""
 
 import httpx
 
@@ -24,14 +24,14 @@ def test_ids_and_cursors_of_another_key_are_refused(url: str) -> None:
 
 
 def test_a_key_cannot_detect_other_sources(url: str) -> None:
-    """One that there is and one that there is not are refused in the same words; who may read all is told apart."""
-    told = []
+    """Existing and unknown sources are refused with the same text, except to a key for all sources."""
+    details = []
     with httpx.Client(base_url=url, timeout=30) as client:
         for name in ("south", "nowhere"):
             for path in ("/events", "/events/count", "/events/export", "/events/stream"):
                 refused = client.get(path, params={"source": name}, headers=NORTH_ONLY)
                 assert (refused.status_code, refused.json()["errors"][0]["parameter"]) == (403, "source")
-                told.append(refused.json()["detail"].replace(name, "NAME"))
-        assert len(set(told)) == 1
-        assert told[0].endswith("; there are north")
+                details.append(refused.json()["detail"].replace(name, "NAME"))
+        assert len(set(details)) == 1
+        assert details[0].endswith("; there are north")
         assert client.get("/events?source=nowhere", headers=EVERYTHING).status_code == 422

@@ -1,5 +1,5 @@
-"""Requests that no client of ours would send: whatever comes, the answer is one that was planned, every error of the
-application is a problem, and no line of the log is anybody's but ours. uvicorn itself refuses what is not HTTP.
+"""Malformed and hostile requests get an expected status, every error of the application is a problem, and no caller can
+forge a line of the log. uvicorn itself refuses requests that are not HTTP.
 """
 
 from __future__ import annotations
@@ -42,43 +42,42 @@ fuzzed = settings(
 
 
 def send(url: str, head: bytes) -> tuple[int, dict[bytes, bytes], bytes]:
-    """Bytes as they are, and what is answered until it is whole or the server closes; status 0 where the connection was
-    closed without a word."""
-    answer = b""
+    """Send raw bytes; return the status, headers and body of the response. The status is 0 if the server closes the
+    connection without a response."""
+    response = b""
     with send_raw(int(url.rpartition(":")[2]), head) as connection:
-        while not is_whole(answer):
+        while not is_complete(response):
             try:
-                more = connection.recv(65_536)
+                part = connection.recv(65_536)
             except ConnectionResetError:
                 break
-            if not more:
+            if not part:
                 break
-            answer += more
-    first, _, body = answer.partition(b"\r\n\r\n")
+            response += part
+    first, _, body = response.partition(b"\r\n\r\n")
     status, *lines = first.split(b"\r\n")
     headers = {line.partition(b":")[0].lower(): line.partition(b":")[2].strip() for line in lines}
-    return int(status.split()[1]) if b"\r\n\r\n" in answer else 0, headers, body
+    return int(status.split()[1]) if b"\r\n\r\n" in response else 0, headers, body
 
 
-def is_whole(answer: bytes) -> bool:
-    head, end, body = answer.partition(b"\r\n\r\n")
+def is_complete(response: bytes) -> bool:
+    head, end, body = response.partition(b"\r\n\r\n")
     length = re.search(rb"(?i)\r\ncontent-length: (\d+)", head)
     return bool(end) and (length is None or len(body) >= int(length[1]) or head.startswith(b"HTTP/1.1 100"))
 
 
 def is_not_http(status: int, body: bytes) -> bool:
-    """Whether uvicorn refused a request that the application never saw. In front of it, nginx answers with a problem
-    (tests/operations/test_nginx.py)."""
+    """Whether uvicorn refused the request itself. nginx sends a problem instead (tests/operations/test_nginx.py)."""
     return status == 400 and body == b"Invalid HTTP request received."
 
 
-def assert_planned(url: str, head: bytes, log: io.StringIO) -> None:
+def assert_expected(url: str, head: bytes, log: io.StringIO) -> None:
     status, headers, body = send(url, head)
     # 307: from "/" to the documentation.
     assert status in {0, 200, 307, *(row[0] for row in PROBLEMS.values())} - {500}, head
     if status >= 400 and not is_not_http(status, body):
         assert headers[b"content-type"] == b"application/problem+json", head
-        if body:  # HEAD is answered without
+        if body:  # none for HEAD
             problem = json.loads(body[: int(headers[b"content-length"])])
             assert_shape(problem, Problem)
             assert problem["status"] == status
@@ -118,7 +117,7 @@ WITH_PARAMETERS, WITH_BYTES = (st.tuples(ANY_PATH, query).map(b"?".join) for que
 @example(target=b"/events?since=0001-01-01T00:00:00Z&until=9999-12-31T23:59:59.999999Z&cursor=")
 @example(target=b"/events/count?until=0000-01-01&since=2026-13-01&exact=true&exact=1")
 def test_any_target_gets_an_expected_response(url: str, log: io.StringIO, target: bytes) -> None:
-    assert_planned(url, b"GET " + target + b" HTTP/1.1\r\nHost: a\r\nConnection: close\r\n" + AUTH + b"\r\n", log)
+    assert_expected(url, b"GET " + target + b" HTTP/1.1\r\nHost: a\r\nConnection: close\r\n" + AUTH + b"\r\n", log)
 
 
 HEADERS = [
@@ -144,45 +143,45 @@ def test_any_headers_get_an_expected_response(
         head += name.encode() + b": " + bytes(byte for byte in value if byte not in b"\r\n") + b"\r\n"
     if not any(name == "Connection" for name, _ in headers):
         head += b"Connection: close\r\n"
-    # The end of a body that a header may have announced; the server closes at any rate.
-    assert_planned(url, head + b"\r\n0\r\n\r\n", log)
+    # The end of the body that a header may announce.
+    assert_expected(url, head + b"\r\n0\r\n\r\n", log)
 
 
 @pytest.mark.parametrize("path", ["/ui", "/ui/app.js", "/docs/start.js", "/events"])
 @pytest.mark.parametrize(
-    "wanted", ["bytes=abc", "bytes=99999999-", "bytes=-", "bytes=0-5", "bytes=0-1,3-4", "pages=1-2"]
+    "byte_range", ["bytes=abc", "bytes=99999999-", "bytes=-", "bytes=0-5", "bytes=0-1,3-4", "pages=1-2"]
 )
-def test_range_requests_are_ignored(url: str, path: str, wanted: str) -> None:
-    head = f"GET {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\nRange: {wanted}\r\n".encode() + AUTH + b"\r\n"
+def test_range_requests_are_ignored(url: str, path: str, byte_range: str) -> None:
+    head = f"GET {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\nRange: {byte_range}\r\n".encode() + AUTH + b"\r\n"
     status, headers, _ = send(url, head)
     assert status == 200
     assert b"content-range" not in headers
     assert headers.get(b"accept-ranges", b"none") == b"none"
 
 
-@pytest.mark.parametrize("evil", LOG_BREAKERS)
-def test_no_line_of_the_log_can_be_forged(url: str, log: io.StringIO, evil: str) -> None:
-    """Every place that a caller writes to, with what ends a line or moves a terminal's cursor."""
-    begun = len(log.getvalue())
-    raw, coded = evil.encode(), enc("mark" + evil)
+@pytest.mark.parametrize("breaker", LOG_BREAKERS)
+def test_no_line_of_the_log_can_be_forged(url: str, log: io.StringIO, breaker: str) -> None:
+    """Send line ends and control characters in every part of a request."""
+    begin = len(log.getvalue())
+    raw, encoded = breaker.encode(), enc("mark" + breaker)
     for head in (
-        f"GET /events?q={coded} HTTP/1.1\r\nHost: a\r\n",
-        f"GET /events?{coded}=1 HTTP/1.1\r\nHost: a\r\n",
-        f"GET /events?source={coded}&type={coded}&cursor={coded} HTTP/1.1\r\nHost: a\r\n",
-        f"GET /events/{coded} HTTP/1.1\r\nHost: a\r\n",
-        f"GET /{coded} HTTP/1.1\r\nHost: a\r\n",
-        f"GET /docs/{coded} HTTP/1.1\r\nHost: a\r\n",
+        f"GET /events?q={encoded} HTTP/1.1\r\nHost: a\r\n",
+        f"GET /events?{encoded}=1 HTTP/1.1\r\nHost: a\r\n",
+        f"GET /events?source={encoded}&type={encoded}&cursor={encoded} HTTP/1.1\r\nHost: a\r\n",
+        f"GET /events/{encoded} HTTP/1.1\r\nHost: a\r\n",
+        f"GET /{encoded} HTTP/1.1\r\nHost: a\r\n",
+        f"GET /docs/{encoded} HTTP/1.1\r\nHost: a\r\n",
     ):
         send(url, head.encode() + b"Connection: close\r\n" + AUTH + b"\r\n")
     for name in (b"X-Request-ID", b"User-Agent", b"Host", b"X-Forwarded-For", b"Authorization", b"X-API-Key"):
         send(url, b"GET /events HTTP/1.1\r\nConnection: close\r\n" + name + b": mark" + raw + b"\r\n\r\n")
     send(url, b"GET /events" + raw + b" HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
     send(url, b"G" + raw + b" /events HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
-    written = log.getvalue()[begun:]
-    lines = written.split("\n")[:-1]
+    log_text = log.getvalue()[begin:]
+    lines = log_text.split("\n")[:-1]
     assert len(lines) > 10
     for line in lines:
         assert line.isascii()
         assert line.isprintable()
         assert json.loads(line)["event"] in ("request", "access", "refused", "Invalid HTTP request received.")
-    assert "forged" not in written
+    assert "forged" not in log_text

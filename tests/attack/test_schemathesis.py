@@ -1,6 +1,4 @@
-"""schemathesis over the whole OpenAPI document, with every check it has: what the document promises, and all that it
-does not, sent to a server as it is run.
-"""
+"""All checks of schemathesis with valid and invalid requests of every operation of the OpenAPI document."""
 
 import io
 import json
@@ -14,20 +12,20 @@ from schemathesis.config import SchemathesisConfig
 from app.cli.main import openapi_text
 from tests.api.conftest import bearer
 
-pytest_plugins = ["schemathesis.pytest.plugin"]  # elsewhere it would only take a second to import
+pytest_plugins = ["schemathesis.pytest.plugin"]  # here only, because its import takes a second
 EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "25"))
-LISTEN = 0.4  #: seconds to a stream on which nothing comes
+LISTEN = 0.4  #: seconds to wait for an event of a stream
 
 config = SchemathesisConfig.from_dict(
     {
         "checks": {
-            # A text fits the schema of a cursor and is none; two good times may stand in the wrong order; the vendors
-            # in the examples are not those of this server.
+            # A text that fits the schema may be no cursor, two valid times may be in the wrong order, and the sources
+            # of the examples are not those of this server.
             "positive_data_acceptance": {"expected-statuses": ["2xx", "400", "404", "414", "422"]},
-            # Too much of a parameter may be too long a URL.
+            # A parameter beyond its bound may make the URL too long.
             "negative_data_rejection": {"expected-statuses": ["400", "401", "403", "404", "414", "422"]},
         },
-        # A stream does not end: schemathesis hangs up after the first event, or when its time is up.
+        # A stream does not end: schemathesis disconnects after the first event, or at the timeout.
         "max-stream-events": 1,
     }
 )

@@ -224,10 +224,10 @@ def test_every_metric_of_the_alerts_exists() -> None:
     metrics = Metrics()
     metrics.on_shared_state(True)
     metrics.on_circuit("s", "open")
-    told = metrics.exposition().decode()
-    told += generate_latest(ForwardMetrics("", lambda: 0.0).registry).decode()
+    metrics_text = metrics.exposition().decode()
+    metrics_text += generate_latest(ForwardMetrics("", lambda: 0.0).registry).decode()
     # A counter without a sample has a TYPE line only.
-    families = set(re.findall(r"^# TYPE (\S+) ", told, flags=re.MULTILINE))
+    families = set(re.findall(r"^# TYPE (\S+) ", metrics_text, flags=re.MULTILINE))
     families |= {f"{name}_bucket" for name in families}
     for rule in RULES:
         named = set(re.findall(r"\b(?:gateway_\w+|up)\b", rule["expr"]))

@@ -1,4 +1,4 @@
-"""Distinctive secrets and personal data, planted in a gateway's settings and in both of its accounts."""
+"""Distinctive secrets and personal data, planted in the settings and both accounts of a gateway."""
 
 import asyncio
 import io
@@ -21,7 +21,8 @@ from app.config import Configuration, Settings
 from app.domain.caller import SCOPES
 from app.main import assemble
 from sandbox.taktikal.records import Process
-from tests.api.conftest import opened
+from tests.api.conftest import bearer, opened
+from tests.api.server import http_scope
 from tests.worlds import SubnotoOptions, TaktikalOptions, World, served_world
 
 SECRETS = {
@@ -34,13 +35,13 @@ SECRETS = {
     "key": "agw_canary-key-of-all-scopes-1230984756",
     "plain key": "agw_canary-key-without-personal-data-5566",
 }
-#: The private key that signs: as a member of a JWK, and as the body of a PEM file.
+#: The signing key, as a member of a JWK and as the body of a PEM file.
 SIGNING_SEED = b"canary-signing-key-of-32-bytes-9"
 SIGNING_KEY = OKPKey.import_key(Ed25519PrivateKey.from_private_bytes(SIGNING_SEED))
 SIGNING_FORMS = [str(SIGNING_KEY.as_dict(private=True)["d"]), SIGNING_KEY.as_pem(private=True).decode().split("\n")[1]]
-KEY = "sic4n4ryk3y0081"  #: a signee key: with the process key it is the signing link
+KEY = "sic4n4ryk3y0081"  #: a signee key, which with the process key makes the signing link
 LINKS = ["https://sign.canary.example/open/s3cretlink", "https://files.canary.example/f1le"]
-#: Phones, national ids and addresses, and how else they are written.
+#: Phones, national ids and addresses in several spellings.
 PRIVATE = {
     "phone": ["+3548691177", "869 1177", "8691177", "00354 869-1177"], "foreign phone": ["+4791234567", "912 34 567"],
     "national id": ["120387-4459", "1203874459"], "another id": ["010175-3389"],
@@ -61,7 +62,7 @@ TEXT = (
 
 
 def plant(world: World) -> None:
-    """Both accounts' whole histories: every place that a vendor has for a text."""
+    """Make both histories, with planted values in every text of the vendors' formats."""
     now = world.clock()
     history = world.taktikal.history
     history.add_process(
@@ -101,43 +102,37 @@ def plant(world: World) -> None:
 
 
 class Canary:
-    """The gateway over both accounts, what it answered by caller, and what it logged."""
+    """The gateway over both accounts, its responses by caller, and its log."""
 
     def __init__(self, world: World, app: FastAPI, log: io.StringIO) -> None:
         self.world, self.app, self.log = world, app, log
-        self.answers: dict[str, list[str]] = {"key": [], "plain key": [], "nobody": []}
-        self.streams: dict[str, list[str]] = {"key": [], "plain key": [], "nobody": []}  #: those that were listened to
+        self.responses: dict[str, list[str]] = {"key": [], "plain key": [], "anonymous": []}
+        self.streams: dict[str, list[str]] = {"key": [], "plain key": [], "anonymous": []}  #: texts of the streams
         self.tokens: set[str] = set()
 
-    async def ask(self, client: httpx.AsyncClient, who: str, path: str, **more: Any) -> httpx.Response:
-        headers = {"Authorization": f"Bearer {SECRETS[who]}"} if who in SECRETS else {}
-        answer = await client.get(path, headers=headers, **more)
-        # A warning repeats what the caller asked.
-        text = re.sub(r'"warnings":\[[^\]]*\]', "", answer.text)
-        self.answers[who].append(text + repr(answer.headers))
-        # The links of a page repeat what the caller asked; its cursor is judged below.
-        for found in re.findall(r'"(?:id|next_cursor)":"([A-Za-z0-9_-]{30,})"', answer.text):
+    async def get(self, client: httpx.AsyncClient, caller: str, path: str, **options: Any) -> httpx.Response:
+        headers = bearer(SECRETS[caller]) if caller in SECRETS else {}
+        response = await client.get(path, headers=headers, **options)
+        # A warning repeats the caller's value.
+        text = re.sub(r'"warnings":\[[^\]]*\]', "", response.text)
+        self.responses[caller].append(text + repr(response.headers))
+        # The cursor is checked below. The links of a page repeat the caller's query.
+        for found in re.findall(r'"(?:id|next_cursor)":"([A-Za-z0-9_-]{30,})"', response.text):
             self.tokens.add(found)
-        return answer
+        return response
 
-    async def listen(self, who: str, messages: int = 1, heartbeats: int = 2, **params: Any) -> int:
-        """The status of a stream, to which `who` listens until so many messages have come, or so many heartbeats.
+    async def listen(self, caller: str, messages: int = 1, heartbeats: int = 2, **params: Any) -> int:
+        """Read a stream until it has sent so many messages or heartbeats, and return its status.
 
-        httpx's own way to an application waits for the end of an answer, which a stream does not have."""
-        headers = {"Authorization": f"Bearer {SECRETS[who]}"} if who in SECRETS else {}
-        request = httpx.Request("GET", "http://gateway.example/events/stream", params=params, headers=headers)
-        scope = {
-            "type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "method": "GET", "scheme": "http",
-            "path": request.url.path, "raw_path": request.url.raw_path, "query_string": request.url.query,
-            "headers": [(name.lower(), value) for name, value in request.headers.raw], "root_path": "",
-            "server": ("gateway.example", 80), "client": ("127.0.0.1", 4321),
-        }  # fmt: skip
-        enough = asyncio.Event()
+        httpx's ASGITransport waits for the end of a response, which a stream does not have."""
+        headers = [(b"authorization", f"Bearer {SECRETS[caller]}".encode())] if caller in SECRETS else []
+        scope = http_scope("/events/stream", str(httpx.QueryParams(params)).encode(), headers)
+        is_complete = asyncio.Event()
         start: dict[str, Any] = {}
         text = ""
 
         async def receive() -> dict[str, Any]:
-            await enough.wait()
+            await is_complete.wait()
             return {"type": "http.disconnect"}
 
         async def send(message: Any) -> None:
@@ -145,13 +140,13 @@ class Canary:
             start.update(message if message["type"] == "http.response.start" else {})
             text += message.get("body", b"").decode()
             if text.count("data: ") >= messages or text.count(": heartbeat") >= heartbeats:
-                enough.set()
+                is_complete.set()
 
         async with asyncio.timeout(30):
             await self.app(scope, receive, send)
-        self.answers[who].append(text + repr(start["headers"]))
+        self.responses[caller].append(text + repr(start["headers"]))
         if start["status"] == 200:
-            self.streams[who].append(text)
+            self.streams[caller].append(text)
         self.tokens.update(re.findall(r"^id: (\S+)$", text, re.MULTILINE))
         return int(start["status"])
 

@@ -1,4 +1,4 @@
-"""Signing links are known by their names, and taken out with whatever repeats them."""
+"""Signing links are detected by the names of their members, and removed wherever they are repeated."""
 
 import json
 from collections.abc import Callable
@@ -29,7 +29,7 @@ LINK = "https://sign.example/s/SECRET"
 def test_names_of_personal_links(name: str) -> None:
     assert has_links({"deep": [{name: LINK}]})
     links: list[str] = []
-    assert without_links({"deep": [{name: LINK, "kept": 1}]}, links=links) == {"deep": [{"kept": 1}]}
+    assert without_links({"deep": [{name: LINK, "other": 1}]}, links=links) == {"deep": [{"other": 1}]}
     assert links == [LINK]
 
 
@@ -94,7 +94,7 @@ def test_many_links_are_searched_in_one_pass() -> None:
     assert links.value(["https://sign.example/x"] * 30_000) == ["https://sign.example/x"] * 30_000
     assert links.text("see https://sign.example/0029999") == "see ***"
     assert links.text(" ".join(f"https://sign.example/{number:07}" for number in range(600))) == "***", (
-        "the whole text, where it may hold very many"
+        "the whole text, if it may contain many"
     )
 
 
@@ -148,7 +148,7 @@ TAKTIKAL: list[dict[str, Any]] = [
 def test_no_part_of_an_event_contains_a_signing_link(record: Record, private: bool) -> None:
     assert "SECRET" not in str(Redactor(private=private, raw=True).event(record))
     assert "SECRET" not in str(record.event()) or record.event().provider == "subnoto"
-    assert not any("SECRET" in text for _, text in record.texts()), "nor can it be asked for"
+    assert not any("SECRET" in text for _, text in record.texts()), "nor can it be searched for"
 
 
 def test_a_public_link_stays() -> None:

@@ -1,5 +1,5 @@
-"""What counts as private, or as a person, in a name; how private values are hidden in a text, in every spelling, and
-what stands in the place of people."""
+"""Names of members that are private or name people, masks of private values in every spelling, and pseudonyms of people
+in texts."""
 
 from __future__ import annotations
 
@@ -122,7 +122,7 @@ def test_values_of_private_members_are_hidden_elsewhere() -> None:
 
 
 def test_many_values_are_searched_in_one_pass() -> None:
-    """Tried one after another in each text, they would take longer than a test may."""
+    """One search per value would exceed the time limit of a test."""
     mask = Mask(str(number) + "a" for number in range(1_000_000, 1_030_000)).text
     assert [mask(f"note {number}") for number in range(30_000)] == [f"note {number}" for number in range(30_000)]
     assert mask("of 1000007a") == f"of {MASK}"
@@ -135,7 +135,7 @@ def test_of_many_values_only_those_in_the_text_are_hidden() -> None:
         assert Mask(values).text("at Laugavegur 7, first floor") == f"at {MASK}, first floor"
         assert Mask(values).text("at Sudurgata 7") == "at Sudurgata 7"
     assert Mask(streets).text(", ".join(streets[:100])) == ", ".join([MASK] * 100)
-    assert Mask(streets).text(", ".join(streets)) == MASK, "the whole text, where it has more than 512"
+    assert Mask(streets).text(", ".join(streets)) == MASK, "the whole text, with more than 512 values"
     phones = [f"+354 555 {number}" for number in range(1000, 3000)]
     assert [Mask(phones).text(f"call 555-{number}!") for number in (1500, 2999, 3000)] == [
         f"call {MASK}!", f"call {MASK}!", "call 555-3000!",
@@ -148,8 +148,8 @@ VALUES = st.lists(st.text(LETTERS, max_size=8) | st.text(NUMBERS, max_size=12), 
 
 
 def pattern_of(value: str) -> str | None:
-    """A pattern that finds the value in a folded text with single blanks: from six letters on, with any signs between
-    them, else as it is spelled."""
+    """Return a pattern that finds the value in a folded text with single blanks: with any signs between its letters if
+    it has six or more, else as it is spelled."""
     words = " ".join(folded(value).split())
     letters = re.sub(r"[\W_]", "", words)
     if not letters:
@@ -179,16 +179,16 @@ def holds(values: list[str], text: str) -> bool:
 @example(["+354 581 2345"], "5 (8) _-/-_ 12 ... 345", None)
 def test_a_value_is_hidden_exactly_where_it_occurs(values: list[str], text: str, data: st.DataObject | None) -> None:
     if values and data is not None:
-        # Somewhere in the text, as another author would write it.
+        # Somewhere in the text, in another spelling.
         blank = data.draw(st.sampled_from(["", "-", "  ", " - / - "]))
         text = f"{text} {data.draw(st.sampled_from(values)).swapcase().replace(' ', blank)}{text}"
-    always = Mask().text(text) != text
+    is_masked_alone = Mask().text(text) != text
     masked = Mask(values).text(text)
     if not holds(values, text):
-        assert masked == (Mask().text(text) if always else text)
+        assert masked == (Mask().text(text) if is_masked_alone else text)
     else:
         assert MASK in masked
-        # A letter in place of each mask, so that what stood beside it is still within a word.
+        # A letter replaces each mask, so that the neighbouring characters stay within a word.
         assert not holds(values, masked.replace(MASK, "x"))
 
 
@@ -199,7 +199,7 @@ def test_letters_of_one_folding_are_equal_letter_by_letter() -> None:
         assert len({folded(letter) for letter in group}) == 1
 
 
-#: Between two digits of a number, and beside it.
+#: Signs between the digits of a number, and beside it.
 SIGNS = st.text(" .,:;()+/_-'\u00a0\u00b7\t\n", max_size=5)
 BESIDE = st.text(" .,:;()/-_", min_size=1, max_size=2)
 WORDS = st.sampled_from(["call", "2nd floor", "12 34 567 890 123 4567", "x5", "A1", "7th, 8", "", "+", "v2"])
@@ -252,7 +252,7 @@ def test_a_number_after_a_word_is_hidden_if_the_word_names_it(text: str, masked:
 
 
 def test_every_word_for_a_phone_or_an_id_is_recognized_before_a_number() -> None:
-    """Also in the quick search, by its last letters."""
+    """Also in the quick search by its last letters."""
     words = {*person_fields._PRIVATE_WORDS, *person_fields._PRIVATE_PARTS, "userssn", "heimasimi"} - {"zip"}
     for word in words:
         assert Mask().text(f"{word}5551234") == f"{word}***"
@@ -278,27 +278,27 @@ def test_names_of_members_that_name_things(name: str) -> None:
 
 def test_people_in_texts_get_one_pseudonym_each() -> None:
     names = Pseudonyms("x" * 32)
-    disguise = PersonMask(["Anna Jonsdottir", "anna@example.com"], names).text
+    rename = PersonMask(["Anna Jonsdottir", "anna@example.com"], names).text
     anna, address = names.of("anna jonsdottir"), names.of("anna@example.com")
-    assert disguise("ANNA  JONSDOTTIR signed") == f"{anna} signed"
-    assert disguise("mail Anna@Example.com, x@y.example") == f"mail {address}, {names.of('x@y.example')}"
-    assert disguise("dear Anna") == f"dear {names.of('anna')}"
-    assert disguise("Annabel, hanna") == "Annabel, hanna"
-    assert disguise(disguise(f"{anna} and Anna")) == disguise(f"{anna} and Anna"), "a pseudonym stays one"
+    assert rename("ANNA  JONSDOTTIR signed") == f"{anna} signed"
+    assert rename("mail Anna@Example.com, x@y.example") == f"mail {address}, {names.of('x@y.example')}"
+    assert rename("dear Anna") == f"dear {names.of('anna')}"
+    assert rename("Annabel, hanna") == "Annabel, hanna"
+    assert rename(rename(f"{anna} and Anna")) == rename(f"{anna} and Anna"), "a pseudonym is not replaced again"
 
 
 def test_email_addresses_in_texts_get_a_pseudonym() -> None:
     names = Pseudonyms("x" * 32)
-    disguise = PersonMask(["Anna"], names).text
+    rename = PersonMask(["Anna"], names).text
     long = "a" * 300 + "@example.com"
-    assert disguise(f"<{long}>, a.b+c@d.example.") == f"<{names.of(long)}>, {names.of('a.b+c@d.example')}."
-    assert disguise("Anna.b@x.example") == names.of("anna.b@x.example"), "one person"
-    assert disguise("to=anna%40x.example now") == "*** now", "percent-encoded"
+    assert rename(f"<{long}>, a.b+c@d.example.") == f"<{names.of(long)}>, {names.of('a.b+c@d.example')}."
+    assert rename("Anna.b@x.example") == names.of("anna.b@x.example"), "one person"
+    assert rename("to=anna%40x.example now") == "*** now", "percent-encoded"
 
 
 @pytest.mark.parametrize("text", ["a", "a.", "a@", "a@a-", "a@b."])
 def test_a_long_text_is_read_once(text: str) -> None:
-    """Read again from each of its letters, it would take longer than a test may."""
+    """A search from each of its letters would exceed the time limit of a test."""
     PersonMask(["Anna"], Pseudonyms("x" * 32)).text(text * 200_000)
 
 
@@ -306,7 +306,7 @@ def test_people_are_found_in_any_unicode_normalization() -> None:
     names = Pseudonyms("x" * 32)
     composed, apart = "J\u00f3n", "Jo\u0301n"
     for known in (composed, apart):
-        disguise = PersonMask([known], names).text
-        assert disguise(f"by {composed}, {apart}") == f"by {names.of(composed)}, {names.of(composed)}"
-    assert disguise(f"{apart}@x.example") == disguise(f"{composed}@x.example")
-    assert disguise("cafe\u0301") == "cafe\u0301", "what names nobody stays as it was sent"
+        rename = PersonMask([known], names).text
+        assert rename(f"by {composed}, {apart}") == f"by {names.of(composed)}, {names.of(composed)}"
+    assert rename(f"{apart}@x.example") == rename(f"{composed}@x.example")
+    assert rename("cafe\u0301") == "cafe\u0301", "a text without people does not change"

@@ -1,5 +1,5 @@
-"""Private values become `***` wherever they stand, signing links never go out, and nothing else changes;
-`q` is judged on what the caller may see."""
+"""Private values are masked in every field, signing links are removed, and nothing else changes; `q` searches the
+masked texts."""
 
 from collections.abc import Iterable
 from copy import copy
@@ -28,7 +28,7 @@ PRIVATE = (PHONE, NATIONAL_ID, STREET, "101")
 
 
 class Planted(MemoryRecord):
-    """A record with a private value in every place that there is."""
+    """A record with a private value in every field."""
 
     def __init__(self) -> None:
         super().__init__("s", 0)
@@ -60,7 +60,7 @@ class Planted(MemoryRecord):
             "email": "jonas@example.com",
             "sequenceSignees": [{"signeeKey": "k", "url": "https://sign.example/secret", "deep": [{"Url": "x"}]}],
             "attachmentReferences": [{"fileName": "a.pdf", "url": "https://files.example/secret"}],
-            "webhook": {"url": "https://hook.example/kept"},
+            "webhook": {"url": "https://hook.example/own"},
         }  # fmt: skip
 
     def event(self) -> Event:
@@ -96,13 +96,13 @@ def test_without_the_scope_every_private_value_is_masked() -> None:
         "text": f"call {MASK}", "number": MASK, "timestamp": 15812345000, "mobile": MASK, "isMobile": True,
         "home_address": MASK, "postalCode": None, "list": [[MASK]], MASK: "key", "email": "jonas@example.com",
         "sequenceSignees": [{"signeeKey": "k", "deep": [{}]}], "attachmentReferences": [{"fileName": "a.pdf"}],
-        "webhook": {"url": "https://hook.example/kept"},
+        "webhook": {"url": "https://hook.example/own"},
     }  # fmt: skip
     assert event.raw == {"signee": {"ssn": MASK}, "entry": {"d": f"to {MASK}"}}
-    assert event.id == "id-5812345", "an id is computed before masking and stays"
+    assert event.id == "id-5812345", "an id is computed before masking"
 
 
-#: What is ours, and what names things: these stay as they are.
+#: Fields with values of the gateway, and ids: these are not masked.
 UNMASKED = {
     "id", "source", "provider", "type", "category", "outcome", "occurred_at", "actor.kind",
     "envelope.id", "delivery.purpose", "target.kind",
@@ -121,11 +121,11 @@ def test_every_field_with_text_of_the_provider_is_masked() -> None:
         Event, **{name: filled(struct) for name, struct in parts.items()}, data={"x": text}, raw=None
     )
     found = to_builtins(Redactor(private=False, raw=False).event(record))
-    kept = {name for name, value in found.items() if value == text}
-    kept |= {f"{part}.{name}" for part in parts for name, value in found[part].items() if value == text}
-    assert kept == UNMASKED
+    matches_of = {name for name, value in found.items() if value == text}
+    matches_of |= {f"{part}.{name}" for part in parts for name, value in found[part].items() if value == text}
+    assert matches_of == UNMASKED
     assert found["provider_type"] == found["delivery"]["status"] == f"SMS {MASK}:failed"
-    assert record.event().delivery == filled(Delivery), "it is shared with other events"
+    assert record.event().delivery == filled(Delivery), "a Delivery is shared with other events"
 
 
 def test_with_the_scope_only_links_are_left_out() -> None:
@@ -156,8 +156,8 @@ def test_pseudonyms_replace_and_distinguish_people() -> None:
     assert event.data["email"] == names.of("jonas@example.com")
     for person in ("Anna", "Jonas", "example.com"):
         assert person not in str(event)
-    seen = Redactor(private=True, raw=True, pseudonyms=names).event(Planted())
-    assert seen.actor.email == "anna@example.com", "who may see personal data sees it"
+    permitted = Redactor(private=True, raw=True, pseudonyms=names).event(Planted())
+    assert permitted.actor.email == "anna@example.com", "a caller with pii:read gets the address"
 
 
 def test_members_with_hidden_names_stay() -> None:
@@ -191,21 +191,23 @@ def records(entries: int, signees: int = 2, **others: Any) -> Iterable[Record]:
     return records_of("t", process_of({"processKey": "sp1", "activityLog": log, "signees": people}))[0]
 
 
-def kept(q: str, found: Iterable[Record], pseudonyms: Pseudonyms | None = None) -> list[bool]:
+def matches_of(q: str, found: Iterable[Record], pseudonyms: Pseudonyms | None = None) -> list[bool]:
     keeps = filter_for(Query(q=q), cast(Source, Searching()), Caller("c", frozenset({"events:read"})), pseudonyms)
     return [keeps(record) for record in found]
 
 
 def test_q_is_searched_in_the_masked_texts() -> None:
-    assert kept("contract-1.PDF", records(2)) == [True, True], "the envelope's texts are those of all its entries"
-    assert kept("5550001", records(2)) == [False, False]
-    assert kept("jon1", records(2)) == [True, True]
-    assert kept("jon1", records(2), NAMES) == [False, False]
-    assert kept(NAMES.of("Jon1"), records(2), NAMES) == [True, True]
+    assert matches_of("contract-1.PDF", records(2)) == [True, True], (
+        "the texts of an envelope are those of all its entries"
+    )
+    assert matches_of("5550001", records(2)) == [False, False]
+    assert matches_of("jon1", records(2)) == [True, True]
+    assert matches_of("jon1", records(2), NAMES) == [False, False]
+    assert matches_of(NAMES.of("Jon1"), records(2), NAMES) == [True, True]
 
 
 def test_a_provider_type_is_compared_as_masked() -> None:
-    found = records(1, status="Sent to 555000")  # and the entry's number, which makes it the phone of a signee
+    found = records(1, status="Sent to 555000")  # with the number of the entry, it is the phone of a signee
     for value, matches in (("Sent to 5550000", False), ("Sent to ***", True)):
         for name in ("provider_type", "provider_type_not"):
             query = Query.model_validate({name: (value,)})
@@ -214,8 +216,8 @@ def test_a_provider_type_is_compared_as_masked() -> None:
 
 
 def test_a_long_log_is_searched_once_for_all_its_records() -> None:
-    """Each record's texts are the whole log's: judged for each record, this would take longer than a test may."""
-    assert not any(kept("zzz", records(20_000)))
+    """The texts of a record are those of the whole log: one search per record would exceed the time limit of a test."""
+    assert not any(matches_of("zzz", records(20_000)))
 
 
 def test_a_private_value_of_one_entry_is_hidden_in_its_envelope() -> None:
@@ -227,15 +229,20 @@ def test_a_private_value_of_one_entry_is_hidden_in_its_envelope() -> None:
 
 
 def test_equal_texts_share_a_memoized_result() -> None:
-    made: list[frozenset[str]] = []
+    calls: list[frozenset[str]] = []
 
     def make(texts: frozenset[str]) -> int:
-        made.append(texts)
-        return len(made)
+        calls.append(texts)
+        return len(calls)
 
-    once = Memoized(make, most=2)
+    cached = Memoized(make, most=2)
     shared = ("a", "b", "")
-    assert [once.of(shared), once.of(shared), once.of(["b", "a"]), once.of(["b"], ["a", ""])] == [1, 1, 1, 1]
-    assert [once.of(shared, ["c"]), once.of(("c",), shared), once.of(shared, ["a"])] == [2, 2, 1]
-    assert made == [{"a", "b"}, {"a", "b", "c"}]
-    assert [once.of(["d"]), once.of(shared)] == [3, 4], "no more are kept than may be"
+    assert [cached.of(shared), cached.of(shared), cached.of(["b", "a"]), cached.of(["b"], ["a", ""])] == [
+        1,
+        1,
+        1,
+        1,
+    ]
+    assert [cached.of(shared, ["c"]), cached.of(("c",), shared), cached.of(shared, ["a"])] == [2, 2, 1]
+    assert calls == [{"a", "b"}, {"a", "b", "c"}]
+    assert [cached.of(["d"]), cached.of(shared)] == [3, 4], "the cache is bounded"

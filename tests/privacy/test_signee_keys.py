@@ -1,4 +1,4 @@
-"""No text of an event has a signee key of Taktikal: with the process key it is the signing link."""
+"""No text of an event contains a signee key of Taktikal, which with the process key makes the signing link."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def record(entry: dict[str, Any] | None = None, **members: Any) -> TaktikalRecor
     return records_of("t", process_of(process))[0][0]
 
 
-def shown(found: TaktikalRecord, private: bool) -> str:
+def rendered(found: TaktikalRecord, private: bool) -> str:
     event = Redactor(private=private, raw=True).event(found)
     return (msgspec.json.encode(event).decode() + str(list(found.texts()))).casefold()
 
@@ -67,10 +67,10 @@ def test_no_text_contains_a_signee_key(text: str, private: bool) -> None:
         if "signatureLocation" in entry:
             signees.append({"signeeKey": "siFourth003", "phone": [text]})
         found = record(entry, fileName=text, activityDisplayName=text, signees=signees)
-        answer = shown(found, private)
-        assert KEY not in answer
-        assert OTHER.casefold() not in answer
-        assert "sithird02" not in answer
+        shown = rendered(found, private)
+        assert KEY not in shown
+        assert OTHER.casefold() not in shown
+        assert "sithird02" not in shown
 
 
 def test_the_link_of_another_process_in_the_sequence_has_its_own_id() -> None:
@@ -85,13 +85,13 @@ def test_no_text_contains_a_key_of_another_process(private: bool) -> None:
     texts = [link, f"/{process}/{key}.pdf", link.upper(), quote(link, safe=""), f"Replaces {key}.", f"x{key}y"]
     for text in texts:
         entry = {"description": text, "userAgent": text, "fileName": text, "note": {"oldSigneeKey": key, text: [text]}}
-        answer = shown(record(entry, activityDisplayName=text, signees=[{"signeeKey": KEY, "name": text}]), private)
-        assert key not in answer
-        assert (recipient_id(process, key) in answer) == (process in text.casefold())
-    alone = process_of(
+        shown = rendered(record(entry, activityDisplayName=text, signees=[{"signeeKey": KEY, "name": text}]), private)
+        assert key not in shown
+        assert (recipient_id(process, key) in shown) == (process in text.casefold())
+    unlisted = process_of(
         {"processKey": "sp1", "activityLog": [{"createdAt": "2026-05-01T00:00:00Z", "description": key}]}
     )
-    assert records_of("t", alone)[0][0].event().description == "***"
+    assert records_of("t", unlisted)[0][0].event().description == "***"
 
 
 @pytest.mark.parametrize("undocumented", [{}, {"more": LINK}])
@@ -116,7 +116,7 @@ def test_a_recipient_is_found_by_key_and_by_id() -> None:
 
 @pytest.mark.parametrize(("key", "phone"), [("5551234", "+354 555 1234"), ("0101302989", "+354 777 1234")])
 def test_the_digest_of_a_phone_or_an_id_is_hidden(key: str, phone: str) -> None:
-    """Their few possible values could all be tried."""
+    """All possible values could be tried."""
     signees = [{"signeeKey": key, "phone": phone, "ssn": "010130-2989"}]
     found = record({"signeeKey": key, "description": f"for {key}"}, signees=signees, sequenceSignees=[])
     event = Redactor(private=False, raw=True).event(found)
@@ -134,7 +134,7 @@ SPELLINGS: list[Callable[[str], str]] = [
     lambda key: key.translate({letter: letter + 0xFEE0 for letter in range(33, 127)}), lambda key: key[1:],
     lambda key: key.replace("i", "\u0130"), lambda key: key.replace("k", "\u212a"),
 ]  # fmt: skip
-#: Spellings that a reader takes for the key itself.
+#: Spellings in which a reader recognizes the key.
 LEGIBLE: list[Callable[[str], str]] = [
     *SPELLINGS[:14],
     lambda key: f"{key[:9]}<b>{key[9:]}</b>", lambda key: f"{key[:9]}</i><i class='x'>{key[9:]}",
@@ -165,9 +165,9 @@ def test_no_legible_spelling_of_a_key_is_in_any_part(key: str, spell: Callable[[
             ("description", "userAgent", "fileName", "createdBy", "flowKey", "sequenceKey", "id"), text
         )
         found = record({**texts, "status": status, "note": note}, fileName=text, signees=signees, extra={text: text})
-        answer = read_letters(shown(found, private=True))
-        assert read_letters(key) not in answer
-        assert "48211937" not in answer
+        shown = read_letters(rendered(found, private=True))
+        assert read_letters(key) not in shown
+        assert "48211937" not in shown
 
 
 WORDS = st.sampled_from(["Þóra á Ísafirði", "Signee key: ", "rcp_", "a/b", "100%", "&amp;", "\\", "ﬃ", "-", "", " "])
@@ -179,13 +179,13 @@ LINKS = st.sampled_from(
 
 @given(st.sets(KEYS, max_size=3), st.sets(LINKS, max_size=2), st.data())
 def test_the_quick_search_changes_no_result(keys: set[str], links: set[str], data: st.DataObject) -> None:
-    first, all_spellings = (
+    quick, all_spellings = (
         Secrets(sorted(links), {key: recipient_id("sp1", key) for key in sorted(keys)}) for _ in "ab"
     )
     all_spellings._probes, all_spellings.shortest = {b""}, 0
     planted = st.builds(lambda spell, word: spell(word), st.sampled_from(SPELLINGS), KEYS | LINKS)
     text = "".join(data.draw(st.lists(WORDS | planted, max_size=4)))
-    assert first.text(text) == all_spellings.text(text)
+    assert quick.text(text) == all_spellings.text(text)
 
 
 @pytest.mark.parametrize("key", ["abcDEF123xyz", "12345678901234567890", "u-7f3a-99"])
@@ -198,16 +198,16 @@ def test_an_unlisted_key_of_another_form_is_found_by_its_context(text: str, key:
     process = "sp" + "ab12" * 8
     sent = text.format(key=key, process=process)
     found = record({"description": sent, "more": sent}, processKey=process)
-    assert key.casefold() not in shown(found, private=True)
+    assert key.casefold() not in rendered(found, private=True)
     if "/s/" in sent:
-        assert recipient_id(process, key) in shown(found, private=True)
+        assert recipient_id(process, key) in rendered(found, private=True)
 
 
 @pytest.mark.parametrize("signee", ["{key}", "{key}. Delivery method : Sms", "'{key}' (signee)"])
 def test_documented_descriptions_need_no_search_of_all_spellings(monkeypatch: pytest.MonkeyPatch, signee: str) -> None:
-    """The search once made 7,000 calls more for 1,000 events."""
+    """The search once took 7,000 more calls for 1,000 events."""
     monkeypatch.setattr(links, "rewritten", lambda text, spans: pytest.fail(f"searched {text!r}"))
     process = "sp" + "ab12" * 8
     sent = f"Signup sent. Processkey: {process}. Signee: " + signee.format(key=KEY)
     found = record({"description": sent, "signeeKey": KEY}, processKey=process)
-    assert KEY not in shown(found, private=True)
+    assert KEY not in rendered(found, private=True)

@@ -1,5 +1,5 @@
-"""Two records that differ only in what a caller may not see give that caller the same event and pass the same filters,
-wherever the hidden values stand and however they are written."""
+"""Two records that differ only in hidden values give a caller the same event and match the same filters, in every field
+and spelling."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from app.providers.taktikal.record import records_of
 from tests.providers.rows import row_of
 from tests.providers.taktikal.items import process_of
 
-#: How a phone's national part, seven digits, is written.
+#: Spellings of the seven digits of a national phone number.
 SPELLINGS: dict[str, Callable[[str], str]] = {
     "plain": lambda digits: digits,
     "dash": lambda digits: f"{digits[:3]}-{digits[3:]}",
@@ -81,7 +81,7 @@ def taktikal(entry: dict[str, Any], phone: str, key: str = "si1", **members: Any
     return records_of("t", process_of({"processKey": "sp1", "activityLog": log, "signees": signees} | members))[0][0]
 
 
-#: Where a hidden value stands: of the value as written and of the phone, a record.
+#: Records by the field of the hidden value; the arguments are its spelling and the phone.
 PLACES: dict[str, Callable[[str, str], Record]] = {
     "text": lambda text, _: subnoto({"note": f"call {text} now"}),
     "whole text": lambda text, _: subnoto([text]),
@@ -124,13 +124,13 @@ class Anything:
     filters: ClassVar = {"q": "native"}
 
 
-def answers(record: Record, values: list[str]) -> Iterator[object]:
+def views(record: Record, values: list[str]) -> Iterator[object]:
     event = Redactor(private=False, raw=True).event(record)
     event.id = ""  # a digest of the whole record (contract, section 2)
     yield msgspec.json.encode(event)
     caller = Caller("c", frozenset({"events:read"}))
     for name, value in product(("q", "recipient", "actor", "person", "owner"), values):
-        with suppress(ValidationError):  # of what no caller may ask for
+        with suppress(ValidationError):  # an invalid filter
             yield name, value, filter_for(Query(**{name: value}), cast(Source, Anything()), caller, None)(record)
 
 
@@ -142,7 +142,7 @@ def test_no_event_or_filter_depends_on_a_hidden_value(place: str, data: st.DataO
     phones = [f"+354{data.draw(st.integers(2_000_000, 9_999_999))}" for _ in "ab"]
     guesses = [guess for phone in phones for guess in (phone, phone[4:], phone[-4:], spelled(phone[4:]))]
     guesses += [f"{guess}@sms.is" for guess in guesses] + ["***", "***@sms.is"]
-    one, other = (answers(PLACES[place](spelled(phone[4:]), phone), guesses) for phone in phones)
+    one, other = (views(PLACES[place](spelled(phone[4:]), phone), guesses) for phone in phones)
     assert list(one) == list(other)
 
 

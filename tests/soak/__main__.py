@@ -1,6 +1,6 @@
 """Load and faults for `SOAK_SECONDS` (600): `make soak`.
 
-Exits with 1 for a wrong answer, memory that grows, leftovers, or a log line that should not be there.
+Exits with 1 for a wrong response, growing memory, tasks or descriptors left open, or an unexpected log line.
 """
 
 import asyncio
@@ -30,15 +30,15 @@ from tests.worlds import SubnotoOptions, TaktikalOptions, World, served_world
 
 SECONDS, SEED = float(os.environ.get("SOAK_SECONDS", "600")), int(os.environ.get("SOAK_SEED", "1"))
 EVENTS, DAYS = 20_000, 20  #: of each vendor, to begin with
-RESTS, WARM_UP = 8, 3  #: pauses of all callers, and those of them in which caches still fill
+RESTS, WARM_UP = 8, 3  #: pauses of all callers, and the first of them, in which caches still fill
 LONGEST_REST = 90  #: seconds
 MIB = 1 << 20
-#: Bytes a minute by which the memory in use may grow from rest to rest: 256 bytes a request.
+#: Bytes a minute by which the memory in use may grow from rest to rest: 256 bytes per request.
 MAX_GROWTH = MIB // 4
 #: Bytes of the process at rest; `deploy/` allows 512 MiB.
 MAX_RESIDENT = 320 * MIB
-#: Objects that may stay with each answer, and that bounded caches may still take: one object left behind by every
-#: answer is noticed in ten minutes.
+#: Objects that may stay per response, and in bounded caches. One leaked object per response is detected in ten
+#: minutes.
 MAX_BLOCKS, CACHED = 0.5, 2_000
 SETTINGS = {
     "GATEWAY_AUTH": "off", "GATEWAY_SETTLE": str(SETTLE), "GATEWAY_DEADLINE": "15", "GATEWAY_STREAM_POLL": "0.5",
@@ -53,7 +53,7 @@ LOGGED = {
 
 
 @dataclass(frozen=True)
-class Held:
+class State:
     """The state of the gateway (`tests/soak/gateway.py`), its resident memory in bytes, and its open descriptors by
     kind, without connections to providers."""
 
@@ -66,47 +66,47 @@ class Held:
     descriptors: Counter[str]
 
 
-def state_of(pid: int, state: dict[str, Any]) -> Held:
+def state_of(pid: int, state: dict[str, Any]) -> State:
     descriptors = Counter(socket=-state["busy"] - state["idle"])
     for link in Path(f"/proc/{pid}/fd").iterdir():
         with suppress(FileNotFoundError):
             kind = os.readlink(link).split(":")[0]
             descriptors["file" if kind.startswith("/") else kind] += 1
     (resident,) = re.findall(r"VmRSS:\s+(\d+)", Path(f"/proc/{pid}/status").read_text())
-    return Held(**state, resident=int(resident) * 1024, descriptors=descriptors)
+    return State(**state, resident=int(resident) * 1024, descriptors=descriptors)
 
 
 @dataclass
 class Soak:
-    """`before`: of a gateway that had answered one page. The gateway writes its state into `file`."""
+    """`before` is the state after the first page. The gateway writes its state into `file`."""
 
     gateway: Running
     file: Path
     callers: Callers
-    before: Held = field(init=False)
-    after: Held = field(init=False)
-    rests: list[tuple[float, Held]] = field(default_factory=list)
+    before: State = field(init=False)
+    after: State = field(init=False)
+    rests: list[tuple[float, State]] = field(default_factory=list)
 
-    async def held(self) -> Held:
+    async def read_state(self) -> State:
         pid = self.gateway.process.pid
         self.file.unlink(missing_ok=True)
         os.kill(pid, signal.SIGUSR1)
         await until(self.file.exists)
         return state_of(pid, json.loads(self.file.read_text()))
 
-    async def at_rest(self, *, is_last: bool = False) -> Held:
-        """The state once there are no more tasks than before, at last also no more descriptors; or after
-        LONGEST_REST."""
+    async def at_rest(self, *, is_last: bool = False) -> State:
+        """Wait until there are no more tasks than before, in the last rest also no more descriptors, or for
+        LONGEST_REST; return the state."""
         for _ in range(LONGEST_REST):
-            held = await self.held()
-            is_closed = not is_last or not held.descriptors - self.before.descriptors
-            if is_closed and sum(held.tasks.values()) <= sum(self.before.tasks.values()):
+            state = await self.read_state()
+            is_closed = not is_last or not state.descriptors - self.before.descriptors
+            if is_closed and sum(state.tasks.values()) <= sum(self.before.tasks.values()):
                 break
             await asyncio.sleep(1)
-        return held
+        return state
 
     async def run(self, trouble: Trouble) -> None:
-        self.before = await self.held()
+        self.before = await self.read_state()
         running = [asyncio.create_task(self.callers.loop(caller)) for caller in self.callers.all()]
         begun = time.monotonic()
         trouble.start()
@@ -127,13 +127,13 @@ class Soak:
         self.callers.wrong += [f"does not stop: {task}" for task in running if not task.done()]
         await asyncio.sleep(SETTLE + 2)
         self.callers.prove()
-        self.callers.wrong += [f"not judged: {each[0]}" for each in self.callers.unproven]
+        self.callers.wrong += [f"not compared: {each[0]}" for each in self.callers.unproven]
         self.after = await self.at_rest(is_last=True)
 
     @property
     def growth(self) -> float:
-        """Bytes in use a minute, by least squares through the rests after the warm-up."""
-        at, used = zip(*((at, held.used) for at, held in self.rests[WARM_UP:]), strict=True)
+        """Growth of the bytes in use per minute, by least squares over the rests after the warm-up."""
+        at, used = zip(*((at, state.used) for at, state in self.rests[WARM_UP:]), strict=True)
         return 60 * statistics.linear_regression(at, used).slope
 
     @property
@@ -144,11 +144,11 @@ class Soak:
         yield from self.callers.wrong
         if self.growth > MAX_GROWTH:
             yield "memory grew"
-        if max(held.resident for _, held in self.rests) > MAX_RESIDENT:
+        if max(state.resident for _, state in self.rests) > MAX_RESIDENT:
             yield "the process takes too much memory"
-        answers = self.callers.answers.total() + self.callers.done["callers who hung up"]
-        if self.blocks > CACHED + MAX_BLOCKS * answers:
-            yield f"{self.blocks:,} more blocks of memory for {answers:,} answers"
+        count = self.callers.responses.total() + self.callers.done["callers who hung up"]
+        if self.blocks > CACHED + MAX_BLOCKS * count:
+            yield f"{self.blocks:,} more blocks of memory for {count:,} responses"
         for left in (
             Counter(self.after.tasks) - Counter(self.before.tasks),
             self.after.descriptors - self.before.descriptors,
@@ -161,23 +161,23 @@ class Soak:
             yield f"exit code {self.gateway.code}"
 
     def report(self, trouble: Trouble) -> int:
-        """Print the figures; the exit code."""
+        """Print the figures and return the exit code."""
         rows = {
             "seconds": f"{self.rests[-1][0]:.0f}",
-            "answers": dict(self.callers.answers),
+            "responses": dict(self.callers.responses),
             "proven": dict(self.callers.done),
             "faults": dict(trouble.met),
-            "at rest, MiB": [held.resident // MIB for _, held in self.rests],
-            "in use, MiB": [held.used // MIB for _, held in self.rests],
+            "at rest, MiB": [state.resident // MIB for _, state in self.rests],
+            "in use, MiB": [state.used // MIB for _, state in self.rests],
             "growth": f"{self.growth / 1024:+.0f} KiB a minute, at most {MAX_GROWTH >> 10}; {self.blocks:+,} blocks",
             "before": self.before,
             "after": self.after,
         }
         for name, value in rows.items():
             print(f"{name:14}{value}")
-        found = list(self.wrong())
-        print(f"{'wrong':14}{len(found) or 'nothing'}", *(f"  {each[:600]}" for each in found[:20]), sep="\n")
-        return 1 if found else 0
+        errors = list(self.wrong())
+        print(f"{'wrong':14}{len(errors) or 'nothing'}", *(f"  {each[:600]}" for each in errors[:20]), sep="\n")
+        return 1 if errors else 0
 
 
 async def soak(world: World, trouble: Trouble, gateway: Running, file: Path) -> Soak:

@@ -1,4 +1,4 @@
-"""`audit-gateway`, which on SIGUSR1 writes what it holds as JSON into FILE: `gateway.py FILE serve …`"""
+"""`audit-gateway`, which writes its state as JSON into FILE on SIGUSR1: `gateway.py FILE serve …`"""
 
 import asyncio
 import ctypes
@@ -29,21 +29,21 @@ C.mallinfo2.restype = _Mallinfo
 
 
 def write_state(_number: int, _frame: FrameType | None) -> None:
-    """Tasks by their coroutines, connections by their pools, objects, and memory without what malloc only keeps."""
+    """Count tasks by coroutine, connections, objects, and the memory in use without malloc's free memory."""
     gc.collect()
     C.malloc_trim(0)
     malloc = C.mallinfo2()
-    # A pool that counts a connection as busy which nothing uses is empty in the end, and no socket shows it.
+    # A connection that a pool counts as busy although it is unused has no socket.
     pools = [each for each in gc.get_objects() if isinstance(each, aiohttp.TCPConnector)]
-    held: dict[str, Any] = {
+    state: dict[str, Any] = {
         "tasks": Counter(getattr(task.get_coro(), "__qualname__", "?") for task in asyncio.all_tasks()),
         "busy": sum(len(pool._acquired) for pool in pools),
-        "idle": sum(len(kept) for pool in pools for kept in pool._conns.values()),
+        "idle": sum(len(connections) for pool in pools for connections in pool._conns.values()),
         "blocks": sys.getallocatedblocks(),
         "used": int(malloc._7 + malloc._4),  # uordblks and hblkhd
     }
     part = FILE.with_suffix(".part")
-    part.write_text(json.dumps(held))
+    part.write_text(json.dumps(state))
     os.replace(part, FILE)
 
 

@@ -10,10 +10,10 @@ from typing import Any
 from tests.worlds import World, micros
 
 GROWTH = 10  #: events a second of each vendor
-FAULTS = 0.1  #: of each, at an event; more would open the circuits, and nothing is learnt meanwhile
-OUTAGE = 0.0005  #: the same, each of up to 20 failed calls within a second
+FAULTS = 0.1  #: probability of a fault at an event; more would keep the circuits open
+OUTAGE = 0.0005  #: probability of an outage, up to 20 failed calls within a second
 VERY_SLOW = 18  #: seconds: more than the gateway's deadline
-#: Kinds of faults, and how often against the others.
+#: Relative frequencies of faults.
 KINDS = {"500": 6, "503": 4, "429": 0.3, "cut": 13, "slow": 8, "very slow": 0.5, "html": 0.5, "malformed": 0.5}
 
 Row = tuple[Any, ...]
@@ -27,7 +27,7 @@ class Truth:
         self.refresh()
 
     def refresh(self) -> None:
-        # An entry that is just being made may have a time of a moment ago.
+        # An entry that is being added may have a slightly earlier time.
         until = micros(datetime.now(UTC)) - 2_000_000
         rows = [row for row in self._world.truth() if row[0] < until]
         self.rows, self.times, self.until = rows, [row[0] for row in rows], until
@@ -37,16 +37,16 @@ class Truth:
         return self.rows[bisect.bisect_left(self.times, since) : bisect.bisect_left(self.times, until)]
 
     def window(self, rng: random.Random, events: int) -> tuple[int, int]:
-        """A window with about so many events, often at the growing end."""
+        """Return a window with about `events` events, often at the growing end."""
         last = len(self.rows) - 1
         begin = max(0, last - events) if rng.random() < 0.4 else rng.randrange(max(1, last - events))
         return self.times[begin], self.times[min(last, begin + events)]
 
 
 class Trouble(threading.Thread):
-    """Makes the histories grow, and plans faults for the next calls while `is_on`.
+    """Appends to the histories, and sets faults for the next calls while `is_on`.
 
-    Faults that no call meets at once are dropped: those planned while a circuit is open would meet all its trials."""
+    Faults that no call gets at once are dropped: those set during an open circuit would fail all its trial calls."""
 
     def __init__(self, world: World, seed: int) -> None:
         super().__init__(name="trouble", daemon=True)

@@ -21,12 +21,12 @@ from tests.browser import Watched, chromium, opened, playwright
 from tests.process import serving
 from tests.providers.faulty import Rewritten
 
-ALL, MASKED, POOR, NARROW = "all-scopes", "events-only", "subnoto-only", "no-events"
+ALL, MASKED, SUBNOTO_ONLY, NO_EVENTS = "all-scopes", "events-only", "subnoto-only", "no-events"
 KEYS = (
     ApiKey("auditor", hash_of(ALL), frozenset(SCOPES)),
     ApiKey("masked", hash_of(MASKED), frozenset({"events:read"})),
-    ApiKey("poor", hash_of(POOR), frozenset({"events:read", "pii:read"}), sources=frozenset({"subnoto"})),
-    ApiKey("narrow", hash_of(NARROW), frozenset({"metrics:read"})),
+    ApiKey("poor", hash_of(SUBNOTO_ONLY), frozenset({"events:read", "pii:read"}), sources=frozenset({"subnoto"})),
+    ApiKey("narrow", hash_of(NO_EVENTS), frozenset({"metrics:read"})),
 )
 HOSTILE = (
     '<img src="https://evil.example/x" onerror="window.hit=1"><script>window.hit=1</script>',
@@ -48,19 +48,19 @@ class World:
         return httpx.get(f"{self.url}/{path}", params=pairs, headers={"Authorization": f"Bearer {key}"}, timeout=60)
 
     def walk(self, pairs: Pairs, key: str = ALL) -> list[Json]:
-        """All events, in pages of another size than the page's own."""
+        """Return all events, in pages of another size than that of the UI."""
         events: list[Json] = []
-        asked: Pairs = [*pairs, ("limit", 333)]
+        query: Pairs = [*pairs, ("limit", 333)]
         while True:
-            page = self.get("events", asked, key).json()
+            page = self.get("events", query, key).json()
             events += page["data"]
             if page["page"]["next_cursor"] is None:
                 return events
-            asked = [("cursor", page["page"]["next_cursor"]), ("limit", 333)]
+            query = [("cursor", page["page"]["next_cursor"]), ("limit", 333)]
 
     @contextmanager
     def opened(self, fragment: str = "", key: str = ALL, expected: str = "", **context: Any) -> Iterator[Watched]:
-        """The page with `key` already entered; it must complain about nothing but lines with `expected`."""
+        """Open the page with `key` entered. Its console must have no errors but lines with `expected`."""
         with opened(self.browser, **context) as watched:
             watched.page.add_init_script(f"sessionStorage.setItem('audit-gateway-key', '{key}')")
             watched.page.goto(f"{self.url}/ui{fragment}")
@@ -68,7 +68,7 @@ class World:
             watched.assert_quiet(self.url, expected)
 
     def envelope(self, *types: str) -> str:
-        """An envelope that has events of all these types."""
+        """Return the id of an envelope that has events of all these types."""
         found = [
             {event["envelope"]["id"] for event in self.walk([("since", "2020-01-01"), ("type", t)])} for t in types
         ]
@@ -77,7 +77,7 @@ class World:
 
 @pytest.fixture(scope="package")
 def browser() -> Iterator[playwright.Browser]:
-    """For this package alone: while it is open, its thread runs an event loop that other tests cannot share."""
+    """For this package only: while it is open, its thread runs an event loop that other tests cannot share."""
     with chromium() as found:
         yield found
 
@@ -92,27 +92,27 @@ def world(tmp_path_factory: pytest.TempPathFactory, browser: playwright.Browser)
 
 @pytest.fixture(scope="package")
 def hostile(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of a gateway without authentication, whose providers send hostile names, titles and addresses."""
+    """The URL of a gateway without authentication, whose providers send hostile names, titles and addresses."""
     subnoto, taktikal = (
         emulator.make_sandbox(events=60, seed=3, days=10, clock=None)
         for emulator in (subnoto_emulator, taktikal_emulator)
     )
-    with serve(Rewritten(subnoto.app, spoiled)) as one, serve(Rewritten(taktikal.app, spoiled)) as other:
-        env = {"GATEWAY_AUTH": "off", **subnoto.env(one), **taktikal.env(other)}
+    with serve(Rewritten(subnoto.app, spoil)) as subnoto_url, serve(Rewritten(taktikal.app, spoil)) as taktikal_url:
+        env = {"GATEWAY_AUTH": "off", **subnoto.env(subnoto_url), **taktikal.env(taktikal_url)}
         with serving(cwd=tmp_path_factory.mktemp("hostile"), env=env) as gateway:
             yield gateway.url
 
 
-def spoiled(value: Any) -> Any:
+def spoil(value: Any) -> Any:
     if isinstance(value, list):
-        return [spoiled(inner) for inner in value]
+        return [spoil(member) for member in value]
     if not isinstance(value, dict):
         return value
     changed = {
-        name: f"{HOSTILE[len(inner) % len(HOSTILE)]} {inner}"
-        if isinstance(inner, str) and PERSONAL.search(name)
-        else spoiled(inner)
-        for name, inner in value.items()
+        name: f"{HOSTILE[len(member) % len(HOSTILE)]} {member}"
+        if isinstance(member, str) and PERSONAL.search(name)
+        else spoil(member)
+        for name, member in value.items()
     }
     if changed.get("eventType") == "ENVELOPE_OPENED":
         changed["eventType"] = f"NEW_{HOSTILE[1]}"
@@ -120,7 +120,7 @@ def spoiled(value: Any) -> Any:
 
 
 def rows(page: playwright.Page) -> list[str]:
-    """The ids of the events that the table shows."""
+    """Return the ids of the events in the table."""
     return list(page.locator("tr[data-id]").evaluate_all("all => all.map(one => one.dataset.id)"))
 
 

@@ -1,4 +1,4 @@
-"""`/ui` for everybody: keys and identities, an envelope's page, hostile text, assistive technology, small screens."""
+"""`/ui`: API keys and identities, the page of an envelope, hostile text, accessibility and small screens."""
 
 import os
 from pathlib import Path
@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from tests.browser import needs_chromium, opened, playwright
-from tests.ui.conftest import ALL, HOSTILE, NARROW, POOR, World, fragment, is_path, rows, wait_for_rows
+from tests.ui.conftest import ALL, HOSTILE, NO_EVENTS, SUBNOTO_ONLY, World, fragment, is_path, rows, wait_for_rows
 
 pytestmark = needs_chromium
 expect = playwright.expect
@@ -31,7 +31,7 @@ def change_key(page: playwright.Page, key: str) -> None:
 
 
 def everything_in(page: playwright.Page) -> str:
-    """All text, attributes and field values of the page, hidden ones too."""
+    """Return all text, attributes and field values of the page, also hidden ones."""
     script = (
         "[...document.querySelectorAll('*')]"
         ".flatMap(one => [one.value, ...[...one.attributes].map(({ value }) => value)])"
@@ -80,24 +80,24 @@ def test_another_key_removes_the_data_of_the_former(world: World) -> None:
         page.locator("tr", has_text="taktikal").first.locator("td.when").click()
         page.get_by_role("complementary").wait_for()
         assert any(secret in everything_in(page) for secret in secrets)
-        held: list[playwright.Route] = []
-        page.route(is_path("/events"), lambda route: held.append(route), times=1)
+        requests: list[playwright.Route] = []
+        page.route(is_path("/events"), lambda route: requests.append(route), times=1)
         page.get_by_role("button", name="Refresh").click()
         page.wait_for_timeout(50)
-        change_key(page, POOR)
+        change_key(page, SUBNOTO_ONLY)
         wait_for_rows(page)
-        held[0].continue_()  # a late answer to the former key
+        requests[0].continue_()  # a late response to the former key
         page.wait_for_load_state("networkidle")
         event = page.url.partition("event=")[2]
         assert not [secret for secret in secrets - {event} if secret in everything_in(page)]
         assert set(page.locator("td.source").all_inner_texts()) == {"subnoto"}
 
-        change_key(page, "wrong")  # does not replace a good one
+        change_key(page, "wrong")  # does not replace a valid key
         page.get_by_role("alert").filter(has_text="does not accept this key").wait_for()
         page.keyboard.press("Escape")
-        assert page.evaluate(f"sessionStorage.getItem('{SLOT}')") == POOR
+        assert page.evaluate(f"sessionStorage.getItem('{SLOT}')") == SUBNOTO_ONLY
         assert rows(page)
-        change_key(page, NARROW)
+        change_key(page, NO_EVENTS)
         page.get_by_role("alert").filter(has_text="events:read").first.wait_for()
         assert not rows(page)
 
@@ -113,7 +113,7 @@ def test_behind_an_authenticating_proxy_no_key_is_requested(world: World) -> Non
         wait_for_rows(page)
         assert "auditor" in page.inner_text("header")
         assert not page.locator("dialog").count()
-        proxied.clear()  # the session of the proxy ends
+        proxied.clear()  # the proxy's session ends
         page.get_by_role("button", name="Refresh").click()
         page.get_by_role("dialog", name="API key").wait_for()
         assert not rows(page)
@@ -131,10 +131,10 @@ def test_the_page_of_an_envelope(world: World) -> None:
         page.get_by_role("heading", name=found["envelope"]["name"]).wait_for()
         assert page.locator(".steps tbody tr").count() == len(found["events"])
         body = page.inner_text("article")
-        told = [one[name] for one in found["recipients"] for name in ("name", "email", "signature_type") if one[name]]
-        assert [text for text in told if text not in body] == []
+        texts = [one[name] for one in found["recipients"] for name in ("name", "email", "signature_type") if one[name]]
+        assert [text for text in texts if text not in body] == []
         assert envelope in body
-        # The report of the same envelope has this duration, too: to its end, not to a later message.
+        # The duration ends with the envelope, not with a later message, as in its report.
         shown = page.locator(".facts div", has_text="Duration").locator("dd").inner_text()
         assert shown == page.evaluate(
             f"import('./ui/times.js').then((t) => t.durationOf({found['durations']['total']}))"
@@ -179,12 +179,12 @@ def test_text_of_providers_is_never_html(world: World, hostile: str) -> None:
         watched.assert_quiet(hostile, expected=FAILED)
 
 
-LISTEN = """
+READ_STREAM = """
 url => new Promise((resolve, reject) => {
-  const got = [], source = new EventSource(url);
+  const received = [], source = new EventSource(url);
   source.onmessage = message => {
-    got.push({id: message.lastEventId, event: JSON.parse(message.data)});
-    if (got.length === 110) { source.close(); resolve(got); }
+    received.push({id: message.lastEventId, event: JSON.parse(message.data)});
+    if (received.length === 110) { source.close(); resolve(received); }
   };
   source.onerror = () => reject(new Error("the browser gave up"));
 })
@@ -194,10 +194,10 @@ url => new Promise((resolve, reject) => {
 def test_an_event_source_of_a_browser_reads_the_stream(world: World, hostile: str) -> None:
     with opened(world.browser) as watched:
         watched.page.goto(f"{hostile}/health/live")
-        got = watched.page.evaluate(LISTEN, "/events/stream?since=2020-01-01")
-    times = [message["event"]["occurred_at"] for message in got]
+        received = watched.page.evaluate(READ_STREAM, "/events/stream?since=2020-01-01")
+    times = [message["event"]["occurred_at"] for message in received]
     assert times == sorted(times)
-    assert len({message["event"]["id"] for message in got}) == len({message["id"] for message in got}) == 110
+    assert len({message["event"]["id"] for message in received}) == len({message["id"] for message in received}) == 110
 
 
 @pytest.mark.parametrize(("width", "scheme"), [(1366, "light"), (390, "dark")])
@@ -207,47 +207,47 @@ def test_axe_finds_no_violation(world: World, width: int, scheme: str) -> None:
         "#type=envelope.canceled&type=notification.failed&last=90d", expected=FAILED, color_scheme=scheme, **size
     ) as watched:
         page = wait_for_rows(watched.page)
-        check(page, "list")
+        check_accessibility(page, "list")
         box = page.get_by_role("combobox", name="Add a filter")
         box.fill("sig")
-        check(page, "suggestions")
+        check_accessibility(page, "suggestions")
         page.keyboard.press("Escape")
         page.get_by_role("button", name="Export").click()
-        check(page, "menu")
+        check_accessibility(page, "menu")
         page.keyboard.press("Escape")
         page.get_by_label("Period").select_option("custom")
-        check(page, "period")
+        check_accessibility(page, "period")
         page.get_by_role("button", name="Cancel", exact=True).click()
         page.locator("tr[data-id] td.when").nth(1).click()
         page.get_by_role("complementary").locator("dl").first.wait_for()
-        check(page, "details")
+        check_accessibility(page, "details")
         page.get_by_role("complementary").get_by_role("button", name="Close").click()
         page.locator("button[popovertarget=identity]").click()
-        check(page, "identity")
+        check_accessibility(page, "identity")
         page.get_by_role("button", name="API key").click()
-        check(page, "key")
+        check_accessibility(page, "key")
         page.keyboard.press("Escape")
         page.goto(f"{world.url}/ui#since=2019-01-01&until=2019-01-02&unknown=1")
         page.get_by_role("heading", name="No events match").wait_for()
-        check(page, "empty")
+        check_accessibility(page, "empty")
         envelope = world.envelope("recipient.signed", "notification.failed")
         page.goto(f"{world.url}/ui{fragment([('envelope', envelope)])}")
         page.locator(".steps tbody tr").first.wait_for()
-        check(page, "envelope")
+        check_accessibility(page, "envelope")
 
 
-def check(page: playwright.Page, state: str) -> None:
-    """No finding of axe-core, and nothing wider than the screen."""
+def check_accessibility(page: playwright.Page, state: str) -> None:
+    """Assert that axe-core finds no violation and that nothing is wider than the screen."""
     if not page.evaluate("Boolean(window.axe)"):
         page.evaluate(AXE.read_text())
     found: dict[str, Any] = page.evaluate("axe.run(document, { resultTypes: ['violations'] })")
-    told = [(one["id"], [node["html"][:200] for node in one["nodes"]][:3]) for one in found["violations"]]
-    assert told == [], (state, told)
+    violations = [(one["id"], [node["html"][:200] for node in one["nodes"]][:3]) for one in found["violations"]]
+    assert violations == [], (state, violations)
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), state
 
 
 def test_screenshots_for_the_documentation(world: World) -> None:
-    """Taken anew with UPDATE_SCREENSHOTS=1."""
+    """Updated with UPDATE_SCREENSHOTS=1."""
     if os.environ.get("UPDATE_SCREENSHOTS") != "1":
         pytest.skip("set UPDATE_SCREENSHOTS=1 to take them")
     size = {"viewport": {"width": 1366, "height": 850}, "timezone_id": "Atlantic/Reykjavik"}
@@ -276,5 +276,5 @@ def test_the_files_of_the_page(world: World) -> None:
             watched.page.evaluate("document.body.innerHTML = '<p>x</p>'")
     assert httpx.get(f"{world.url}/ui/vendor/preact.js").status_code == 200
     for missing in ("nothing.js", "index.html", "__init__.py", "vendor/package.json", "../main.py", "%2e%2e%2fmain.py"):
-        answer = httpx.get(f"{world.url}/ui/{missing}")
-        assert (answer.status_code, answer.json()["code"]) == (404, "not_found"), missing
+        response = httpx.get(f"{world.url}/ui/{missing}")
+        assert (response.status_code, response.json()["code"]) == (404, "not_found"), missing

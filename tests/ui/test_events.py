@@ -1,4 +1,4 @@
-"""The events view of `/ui`: it shows what the API returns, all of it, and says what is missing."""
+"""The events view of `/ui` has every event of the API and names missing ones."""
 
 import json
 import re
@@ -17,7 +17,7 @@ from tests.worlds import Clock, SubnotoOptions, TaktikalOptions, served_world
 
 pytestmark = needs_chromium
 expect = playwright.expect
-FAILED = "Failed to load resource"  #: what chromium's console prints for each answer of 400 or more
+FAILED = "Failed to load resource"  #: chromium's console message for each status of 400 or more
 DESKTOP = {"viewport": {"width": 1366, "height": 850}}
 
 
@@ -43,9 +43,9 @@ def test_every_event_has_one_row_and_ten_rows_are_visible(world: World) -> None:
         assert page.inner_text(".count") == f"{len(expected):,} events"
         head = page.locator(".events thead").bounding_box()
         assert head is not None
-        assert head["y"] == pytest.approx(0, abs=1)  # still in sight
+        assert head["y"] == pytest.approx(0, abs=1)  # the head of the table is sticky
 
-        # A name that one event carries stands in all rows of its envelope.
+        # All rows of an envelope have its name, even if only one event contains it.
         names = {
             event["envelope"]["id"]: event["envelope"]["name"]
             for event in expected
@@ -93,10 +93,10 @@ def test_filters_are_chips_and_links_pin_the_window(world: World) -> None:
         page.keyboard.press("Control+k")
         page.keyboard.type("recipient sig")
         expect(page.locator("[role=option]").first).to_have_text("Type is recipient.signed")
-        with page.expect_response(lambda answer: is_path("/events")(answer.url)) as awaited:
+        with page.expect_response(lambda response: is_path("/events")(response.url)) as awaited:
             page.keyboard.press("Enter")
-        asked = parse_qsl(urlsplit(awaited.value.url).query)
-        assert ("type", "recipient.signed") in asked
+        pairs = parse_qsl(urlsplit(awaited.value.url).query)
+        assert ("type", "recipient.signed") in pairs
         add_filter(page, "source: taktikal")
         wait_for_rows(page)
         chips = page.get_by_role("list", name="Active filters").get_by_role("listitem")
@@ -110,10 +110,10 @@ def test_filters_are_chips_and_links_pin_the_window(world: World) -> None:
         expected = [event["id"] for event in world.walk([pair for pair in shared if pair[0] != "last"])]
         assert rows(page) == expected
 
-        page.reload()  # one's own view looks up to now again
+        page.reload()  # the period of the own view ends now again
         page.wait_for_url(lambda url: dict(parse_qsl(urlsplit(url).fragment)).get("until", "") > dict(shared)["until"])
 
-        # Elsewhere the link shows the same period, and Refresh leads to now.
+        # In another browser, the link has the same period until Refresh.
         with world.opened(fragment(shared), **DESKTOP) as other:
             wait_for_rows(other.page)
             assert rows(other.page) == expected
@@ -135,14 +135,14 @@ def test_an_exclusion_and_a_person_filter_as_in_the_api(world: World) -> None:
         page = wait_for_rows(watched.page)
         page.get_by_role("button", name="Type is recipient.*: change to is not").click()
         wait_for_rows(page)
-        someone = next(event["recipient"]["email"] for event in world.walk([("type", "recipient.signed")]))
-        page.get_by_label("Person").fill(someone)
+        email = next(event["recipient"]["email"] for event in world.walk([("type", "recipient.signed")]))
+        page.get_by_label("Person").fill(email)
         page.keyboard.press("Enter")
         page.wait_for_url(lambda url: "person=" in url)
         scroll_to_the_end(wait_for_rows(page))
-        asked = [pair for pair in parse_qsl(urlsplit(page.url).fragment) if pair[0] != "last"]
-        assert {"person", "type.not"} <= {name for name, _ in asked}
-        assert rows(page) == [event["id"] for event in world.walk(asked)]
+        pairs = [pair for pair in parse_qsl(urlsplit(page.url).fragment) if pair[0] != "last"]
+        assert {"person", "type.not"} <= {name for name, _ in pairs}
+        assert rows(page) == [event["id"] for event in world.walk(pairs)]
 
 
 def test_periods_and_time_zones(world: World) -> None:
@@ -157,7 +157,7 @@ def test_periods_and_time_zones(world: World) -> None:
         page.get_by_label("Period").select_option("custom")
         page.get_by_label("From", exact=True).fill("2026-01-02T10:00")
         page.get_by_role("button", name="Apply").click()
-        page.wait_for_url(lambda url: "since=2026-01-02T10%3A00%3A00" in url)  # and then as the API writes it
+        page.wait_for_url(lambda url: "since=2026-01-02T10%3A00%3A00" in url)  # later in the format of the API
         page.reload()
         assert page.get_by_label("Time zone").input_value() == "utc"  # remembered
 
@@ -251,7 +251,7 @@ def test_details_have_a_permanent_link_and_work_by_keyboard(world: World) -> Non
 
 
 def test_gaps_are_named_and_a_team_event_has_its_target(browser: playwright.Browser, tmp_path: Path) -> None:
-    """One account permits team events alone, the other has records that cannot be read."""
+    """One account permits team events only, the other has unreadable records."""
     now = Clock(datetime.now(UTC))
     teams = SubnotoOptions(events=600, permissions=frozenset({"team"}))
     with served_world(TaktikalOptions(events=0), teams, now) as sources:

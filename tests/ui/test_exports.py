@@ -1,4 +1,4 @@
-"""What leaves the events view of `/ui`: files, commands to copy, and pages to print."""
+"""Files, copied commands and printed pages of the events view of `/ui`."""
 
 import csv
 import io
@@ -18,15 +18,15 @@ def test_exports_are_those_of_the_api(world: World) -> None:
         page = wait_for_rows(watched.page)
         query = [pair for pair in parse_qsl(urlsplit(page.url).fragment) if pair[0] != "last"]
         expected = world.walk(query)
-        assert [json.loads(line) for line in exported(page, "NDJSON").decode().splitlines()[:-1]] == expected
-        body = exported(page, "CSV")
+        assert [json.loads(line) for line in download(page, "NDJSON").decode().splitlines()[:-1]] == expected
+        body = download(page, "CSV")
         assert body.startswith(b"\xef\xbb\xbf")
         table = list(csv.DictReader(io.StringIO(body.decode("utf-8-sig"), newline="")))
         assert [row["id"] for row in table] == [event["id"] for event in expected]
 
         def cut(route: playwright.Route) -> None:
-            answer = route.fetch()
-            route.fulfill(response=answer, body="\n".join(answer.text().splitlines()[:-1]))
+            fetched = route.fetch()
+            route.fulfill(response=fetched, body="\n".join(fetched.text().splitlines()[:-1]))
 
         page.route(is_path("/events/export"), cut)
         page.get_by_role("button", name="Export").click()
@@ -34,7 +34,7 @@ def test_exports_are_those_of_the_api(world: World) -> None:
         page.get_by_role("alert").filter(has_text="not complete, and was not saved").wait_for()
 
 
-def exported(page: playwright.Page, form: str) -> bytes:
+def download(page: playwright.Page, form: str) -> bytes:
     page.get_by_role("button", name="Export").click()
     with page.expect_download() as awaited:
         page.get_by_role("button", name=form).click()
@@ -52,10 +52,10 @@ def test_the_copied_command_gives_the_same_events(world: World, tmp_path: Path) 
             page.get_by_text("The command is copied.").wait_for()
             command = page.evaluate("navigator.clipboard.readText()")
             env = {"GATEWAY_KEY": "all-scopes", "PATH": "/usr/bin:/bin"}
-            ran = subprocess.run(
+            done = subprocess.run(
                 ["/bin/sh", "-c", command], cwd=tmp_path, env=env, capture_output=True, check=True, timeout=60
             )
-            assert [event["id"] for event in json.loads(ran.stdout)["data"]] == rows(page)
+            assert [event["id"] for event in json.loads(done.stdout)["data"]] == rows(page)
             assert "all-scopes" not in command
     assert list(tmp_path.iterdir()) == []
 

@@ -1,4 +1,4 @@
-"""Swagger UI in a real browser: authorize, try it out, read events; and no request leaves the machine."""
+"""Swagger UI in a real browser: authorize, try it out, read events, without a request to another host."""
 
 import os
 from collections.abc import Iterator
@@ -37,9 +37,9 @@ def try_it_out(page: playwright.Page) -> playwright.Locator:
 
 
 def execute(operation: playwright.Locator, parameter: str, value: str) -> playwright.Response:
-    """Fills one parameter in and executes; the answer."""
+    """Fill in one parameter, execute, and return the response."""
     operation.locator(f"tr[data-param-name='{parameter}'] input").fill(value)
-    with operation.page.expect_response(lambda answer: f"{parameter}=" in answer.url) as awaited:
+    with operation.page.expect_response(lambda response: f"{parameter}=" in response.url) as awaited:
         operation.get_by_role("button", name="Execute").click()
     return awaited.value
 
@@ -54,33 +54,33 @@ def test_the_page_and_its_calls(docs: Watched, url: str) -> None:
 
     # The sandbox's key is filled in.
     operation = try_it_out(page)
-    answer = execute(operation, "limit", "1")
-    assert (answer.status, answer.request.headers["authorization"]) == (200, "Bearer sandbox")
+    response = execute(operation, "limit", "1")
+    assert (response.status, response.request.headers["authorization"]) == (200, "Bearer sandbox")
     page.get_by_role("button", name="Authorize", exact=False).first.click()
     dialog = page.locator(".dialog-ux")
     dialog.get_by_role("button", name="Remove authorization").click()
     dialog.locator("input[aria-label='auth-bearer-value']").fill("sandbox")
     dialog.get_by_role("button", name="Apply credentials").first.click()
     dialog.get_by_role("button", name="Close").first.click()
-    answer = execute(operation, "limit", "2")
-    assert (answer.status, answer.request.headers["authorization"]) == (200, "Bearer sandbox")
+    response = execute(operation, "limit", "2")
+    assert (response.status, response.request.headers["authorization"]) == (200, "Bearer sandbox")
     shown = operation.locator(".live-responses-table tbody .response-col_description").first
-    playwright.expect(shown).to_contain_text(answer.json()["data"][1]["id"])
-    following = execute(operation, "cursor", answer.json()["page"]["next_cursor"])
-    assert following.status == 200
-    assert len({event["id"] for one in (answer, following) for event in one.json()["data"]}) == 4
+    playwright.expect(shown).to_contain_text(response.json()["data"][1]["id"])
+    next_page = execute(operation, "cursor", response.json()["page"]["next_cursor"])
+    assert next_page.status == 200
+    assert len({event["id"] for one in (response, next_page) for event in one.json()["data"]}) == 4
     if os.environ.get("UPDATE_SCREENSHOTS") == "1":
         operation.locator(".responses-wrapper").evaluate("element => element.scrollIntoView()")
         page.screenshot(path=SCREENSHOT)
 
     page.get_by_role("link", name="Audit trail").click()
     page.get_by_role("link", name="Audit trail").wait_for()
-    assert page.url.partition("#")[0] == f"{url}/ui"  # its state follows, once it has loaded
+    assert page.url.partition("#")[0] == f"{url}/ui"  # followed by its state once it has loaded
     page.locator("tr[data-id]").first.wait_for()
 
 
 def test_under_a_path_prefix(browser: playwright.Browser, url: str) -> None:
-    """Behind a proxy that has the gateway under a path: calls go there as well, and not to the host's root."""
+    """Behind a proxy that adds a path, calls go to this path and not to the root of the host."""
     prefix = f"{url}/tools/audit"
     with opened(browser) as watched:
         page = watched.page
@@ -89,8 +89,8 @@ def test_under_a_path_prefix(browser: playwright.Browser, url: str) -> None:
             lambda route: route.fulfill(response=route.fetch(url=route.request.url.replace(prefix, url, 1))),
         )
         page.goto(f"{prefix}/docs")
-        answer = execute(try_it_out(page), "limit", "1")
-        assert answer.url == f"{prefix}/events?limit=1"
-        assert answer.status == 200
+        response = execute(try_it_out(page), "limit", "1")
+        assert response.url == f"{prefix}/events?limit=1"
+        assert response.status == 200
         assert all(one.startswith((prefix, "data:", "blob:")) for one in watched.requested)
         watched.assert_quiet(url)
