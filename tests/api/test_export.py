@@ -35,7 +35,7 @@ async def ids_of_pages(world: World, **query: Any) -> list[str]:
     return IDS[key]
 
 
-IDS: dict[str, list[str]] = {}  #: by query of the one world of this module, whose clock stands still
+IDS: dict[str, list[str]] = {}  #: by query of the one world of this module, whose time is fixed
 
 
 @pytest.mark.parametrize(("order", "forms"), [("asc", FORMATS), ("desc", ["csv"])])

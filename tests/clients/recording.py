@@ -35,7 +35,7 @@ CURSOR = r"[A-Za-z0-9_-]{40,}"
 
 @contextmanager
 def sandbox_gateway() -> Iterator[httpx.Client]:
-    """Yield a client of a gateway over the sandbox of `serve --sandbox`, whose clock stands at NOW."""
+    """Yield a client of a gateway over the sandbox of `serve --sandbox`, whose time is NOW."""
     providers = find_providers([])
     with start_sandbox(clock=lambda: NOW) as running:
         sources = make_sources(providers, running.env, [], CommonSettings(clock=lambda: micros(NOW)))

@@ -37,7 +37,7 @@ def _short(value: Any) -> str:
 
 
 def _is_harmless(action: str, path: Sequence[str | int]) -> bool:
-    """Whether api-smart-diff reports a compatible change. It does not know that all schemas are of responses, in which
+    """Whether api-smart-diff reports a compatible change. It treats all schemas as those of requests, but in responses
     a new field and a newly required one break no client; nor does another way to authenticate.
     """
     if action != "add" or path[0] != "components":

@@ -1,4 +1,4 @@
-"""The benchmarks run: their mock ends them at a call that it does not know."""
+"""The benchmarks run: their mock ends them at an unknown call."""
 
 import os
 import subprocess
