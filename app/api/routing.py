@@ -44,12 +44,12 @@ def new_router(**settings: Any) -> APIRouter:
 
 
 class _Route(APIRoute):
-    """Endpoints may take `request`, `caller` (a dependency), one query model, and the parameters of their path."""
+    """Endpoints take `request` and the parameters of their path, and may take `caller` (a dependency) and one query
+    model."""
 
     def __init__(self, path: str, endpoint: Callable[..., Any], **settings: Any) -> None:
         super().__init__(path, endpoint, **settings)
         parameters = inspect.signature(endpoint, eval_str=True).parameters
-        self._takes_request = "request" in parameters
         self._authorize: Callable[[Request], Awaitable[Caller]] | None = None
         self._query: tuple[str, type[Parameters]] | None = None
         for name, parameter in parameters.items():
@@ -64,9 +64,7 @@ class _Route(APIRoute):
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive, send)
-        arguments: dict[str, Any] = dict(request.path_params)
-        if self._takes_request:
-            arguments["request"] = request
+        arguments: dict[str, Any] = {"request": request, **request.path_params}
         if self._authorize is not None:  # before the query is read
             arguments["caller"] = await self._authorize(request)
         if self._query is not None:

@@ -64,11 +64,16 @@ def serve_gateway(
     settings = configuration.settings
     os.environ["GATEWAY_LOG_LEVEL"], os.environ["GATEWAY_LOG_FORMAT"] = settings.log_level, settings.log_format
     configure_logging(log)  # with the levels of the TOML file and .env; the workers read the environment
+    key = None  # to print
     if settings.auth == "off":
         require_loopback(host)
-    key = _key_of_this_run(configuration, host)
-    if key is not None and not sandbox:
-        settings = settings.model_copy(update={"api_keys": SecretStr(os.environ["GATEWAY_API_KEYS"])})
+    elif sandbox:
+        key = SANDBOX_KEY
+    elif is_loopback(host) and not (settings.api_keys or settings.api_keys_file or settings.jwt_issuer):
+        key = new_key()
+        line = ApiKey("this-run", hash_of(key), frozenset(SCOPES)).line()
+        os.environ["GATEWAY_API_KEYS"] = line  # for the workers
+        settings = settings.model_copy(update={"api_keys": SecretStr(line)})
         configuration = msgspec.structs.replace(configuration, settings=settings)
     with ExitStack() as stack:
         listener = stack.enter_context(_bind(host, port))
@@ -129,20 +134,6 @@ def _tune_gc() -> None:
     """
     gc.freeze()
     gc.set_threshold(_ALLOCATIONS, 20, 20)
-
-
-def _key_of_this_run(configuration: Configuration, host: str) -> str | None:
-    """Return the key to print: the sandbox's, or a temporary one on loopback without configured keys. None if keys are
-    configured or not needed."""
-    settings = configuration.settings
-    given = settings.api_keys or settings.api_keys_file or settings.jwt_issuer
-    if settings.auth == "off" or not (configuration.sandbox or (given is None and is_loopback(host))):
-        return None
-    if configuration.sandbox:
-        return SANDBOX_KEY
-    key = new_key()
-    os.environ["GATEWAY_API_KEYS"] = ApiKey("this-run", hash_of(key), frozenset(SCOPES)).line()
-    return key
 
 
 def _bind(host: str, port: int) -> socket.socket:

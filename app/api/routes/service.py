@@ -201,7 +201,7 @@ async def openapi_document(request: Request) -> Response:
 
 
 @router.api_route("/problems/{code}", methods=READ, include_in_schema=False)
-async def problem_type(code: str) -> Response:
+async def problem_type(request: Request, code: str) -> Response:
     """The page of a problem's `type`."""
     if code not in PROBLEMS:
         raise HTTPException(404)
@@ -214,7 +214,7 @@ async def problem_type(code: str) -> Response:
 
 
 @router.api_route("/", methods=READ, include_in_schema=False)
-async def root() -> Response:
+async def root(request: Request) -> Response:
     # Relative, so that it works under any path of a proxy.
     return RedirectResponse("docs", status_code=307)
 
