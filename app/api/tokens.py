@@ -18,7 +18,7 @@ from joserfc import jws, jwt
 from joserfc.errors import ClaimError, ExpiredTokenError, JoseError
 from joserfc.jwk import JWKRegistry, Key, KeySet, RSAKey
 
-from app.config import read_small
+from app.config import read_regular
 from app.domain.caller import SCOPES, Caller
 from app.domain.errors import ConfigurationError, IssuerUnavailable, Unauthenticated
 from app.privacy.pseudonyms import Pseudonyms
@@ -76,7 +76,7 @@ class Tokens:
         self._options: dict[str, Any] = {}
         if "://" not in jwks:
             try:
-                self._keys = public_keys(json.loads(read_small(Path(jwks))))
+                self._keys = public_keys(json.loads(read_regular(Path(jwks))))
             except (OSError, ValueError) as error:
                 what = f"GATEWAY_JWT_JWKS: {jwks} cannot be used ({type(error).__name__})."
                 raise ConfigurationError(what) from None
@@ -130,7 +130,7 @@ class Tokens:
                     async with httpx.AsyncClient(**self._options) as client:
                         document = (await client.get(self._location)).raise_for_status().json()
                 else:
-                    document = json.loads(await asyncio.to_thread(read_small, Path(self._location)))
+                    document = json.loads(await asyncio.to_thread(read_regular, Path(self._location)))
             self._keys = public_keys(document)
             self._next_read, self._stale_at = self._timer() + GAP, self._timer() + MAX_AGE
         except Exception as error:  # the old keys stay; the error's text may quote the document
