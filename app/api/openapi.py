@@ -166,8 +166,6 @@ def install_openapi(app: FastAPI, providers: Mapping[str, Provider]) -> None:
         )
         _, schemas = msgspec.json.schema_components(_SHAPES, ref_template=_REFERENCE)
         document["components"] = {"schemas": schemas, "securitySchemes": SECURITY_SCHEMES}
-        paths = document["paths"]
-        document["paths"] = {"/events": paths.pop("/events"), **paths}
         document["security"] = [{"bearer": []}, {"apiKey": []}]
         for schema in schemas.values():
             _simplify(schema)
