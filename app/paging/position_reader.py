@@ -159,10 +159,8 @@ class PositionReader(Generic[R]):
         return [top]
 
     def look(self, *, needed: bool | None = None) -> list[int]:
-        """Return the page without which no row can be returned, for a caller that stops calling `wanted`. `needed`:
-        whether the end is, by default once reading has begun."""
-        if needed is None and self.begin is None:
-            return []
+        """Return the page without which no row can be returned, for a caller that stops calling `wanted` once reading
+        has begun. `needed`: whether the end is."""
         needed = self._needs_the_end() if needed is None else needed
         total, page = self.log.total, self.ending.look(needed=needed)
         # It is read again as if it had not been read.
@@ -319,7 +317,9 @@ class PositionReader(Generic[R]):
         while log.knows(x - 1):
             x -= 1
         first = x if self._ascending else -after
-        return Consecutive(first, [log.rows[number] for number in range(first, first + after - x)], log.total)
+        last = first + after - x
+        rows = [log.rows[number] for number in range(first, last)]
+        return Consecutive(first, rows, log.total, from_start=not first, to_end=last >= log.total)
 
     def hint_at(self, time: int) -> list[int] | None:
         """For a walk that starts at `time`: the number of the last row read behind it, the approximate number of rows

@@ -66,21 +66,14 @@ class Rows(msgspec.Struct, Generic[R], frozen=True):
 
 class Consecutive(msgspec.Struct, Generic[R], frozen=True):
     """Rows without a gap, from number `first` on, of a log that ends before number `end`. All rows before them are
-    older than any time for which these were read, and all after them newer, except for wrong times."""
+    older than any time for which these were read, and all after them newer, except for wrong times. `from_start`,
+    `to_end`: whether the log begins and ends with them."""
 
     first: int
     rows: list[R]
     end: int
-
-    @property
-    def from_start(self) -> bool:
-        """Whether the log begins with them."""
-        return not self.first
-
-    @property
-    def to_end(self) -> bool:
-        """Whether the log ends with them."""
-        return self.first + len(self.rows) >= self.end
+    from_start: bool
+    to_end: bool
 
     def rank(self, time: int, end: int = 0, since: int = -(1 << 62)) -> int:
         """Return the number of rows before a time, including unreadable ones, but without those that are before `since`

@@ -83,11 +83,11 @@ class LogCalls:
             if not is_repeated:
                 # A page after the end may be the last one again, whose rows rise where others are removed.
                 key, is_full = (size, number, exceeds), len(page.rows) == size
-                before = self._pages.get(key, [])
-                if is_shuffled(before, page.rows, first=number > 1, last=is_full):
-                    self.doubts.add(SHUFFLED)
-                if not exceeds and have_risen(before, page.rows):
-                    self.doubts.add(UNORDERED)
+                if before := self._pages.get(key):
+                    if is_shuffled(before, page.rows, first=number > 1, last=is_full):
+                        self.doubts.add(SHUFFLED)
+                    if not exceeds and have_risen(before, page.rows):
+                        self.doubts.add(UNORDERED)
                 self._pages[key] = page.rows
             self.exceeds |= bool(page.rows) and not is_repeated and exceeds
             late = request.index.learn(self.query, offset, page.rows, page.total, request.now, request.skew)
