@@ -6,7 +6,7 @@ Events are by default a table: on a terminal cut to its width, elsewhere, such a
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from itertools import zip_longest
 from typing import Annotated, Any
 from urllib.parse import quote
@@ -111,25 +111,29 @@ def events(
         limit, order = limit or 0, order or "asc"
     most = None if every or limit == 0 else limit or DEFAULT_EVENTS
     pairs = query_pairs(filters, order=order, partial=partial, follow=follow, include=include)
-    form = "ndjson" if as_json else "csv" if as_csv else "table"
-    show: Callable[[Sequence[Json]], None] | None = None
-    shown, more, notices = 0, False, Notices(None if follow else {})
+    table = None if as_json or as_csv else EventTable(console(), cut=sys.stdout.isatty() and not wide, wide=wide)
+    lines = lines_of("csv" if as_csv else "ndjson")
+    has_begun, shown, more, notices = False, 0, False, Notices(None if follow else {})
     with connected(config) as client:
         try:
             for page in walk(client, pairs, most=most, follow=follow):
-                # After the first page, so that a refused call leaves standard output empty.
-                show = show or _printer(form, wide=wide)
+                if table is None and not has_begun:
+                    write_bytes(lines.header)  # not before the first page: a refused call leaves standard output empty
+                has_begun = True
                 notices.page(page)
-                show(page.events)
+                if table is None:
+                    write_bytes(lines.of(page.events))
+                else:
+                    table.add(page.events)
                 shown += len(page.events)
                 more = page.has_more
         except Problem as problem:
-            if show is None or not partial or not problem.sources:
+            if not has_begun or not partial or not problem.sources:
                 raise
             raise without_failed(problem) from None
         finally:
             code = notices.end()
-    if form == "table" and sys.stderr.isatty():
+    if table is not None and sys.stderr.isatty():
         if more and shown:
             print_error(f"more than these {shown} events match; add --limit N or --all")
         elif not shown:
@@ -137,14 +141,6 @@ def events(
             has_window = "envelope_id" not in dict(filters)
             print_error("no event matches" + "; --since widens the period, which is 30 days by default" * has_window)
     return code
-
-
-def _printer(form: str, *, wide: bool) -> Callable[[Sequence[Json]], None]:
-    if form == "table":
-        return EventTable(console(), cut=sys.stdout.isatty() and not wide, wide=wide).add
-    lines = lines_of(form)
-    write_bytes(lines.header)
-    return lambda page: write_bytes(lines.of(page))
 
 
 def count(
