@@ -93,21 +93,18 @@ def requires(scope: str | None) -> Callable[[Request], Awaitable[Caller]]:
 EventReader = Annotated[Caller, Depends(requires("events:read"))]
 
 
-def require_scope(caller: Caller, scope: str) -> None:
-    """Raises Forbidden with the scope that the caller's key lacks."""
+def require_scope(caller: Caller, scope: str, *remedies: tuple[str, str]) -> None:
+    """Raises Forbidden with the scope that the caller's key lacks. `remedies` are (parameter, message) pairs."""
     if scope not in caller.scopes:
-        raise Forbidden(f"This call needs the scope {scope}, which {caller.name} does not have.")
+        raise Forbidden(f"This call needs the scope {scope}, which {caller.name} does not have.", remedies)
 
 
 def require_raw(caller: Caller, *, by_cursor: bool = False) -> None:
     """Raises Forbidden without the scope for `include=raw`, in the query or in a cursor, which grants nothing."""
-    try:
-        require_scope(caller, "raw:read")
-    except Forbidden as error:
-        remedy = ("include", "leave raw out, or use a key with the scope raw:read")
-        if by_cursor:
-            remedy = ("cursor", "holds include=raw; start over without it, or use a key with the scope raw:read")
-        raise Forbidden(error.detail, [remedy]) from None
+    remedy = ("include", "leave raw out, or use a key with the scope raw:read")
+    if by_cursor:
+        remedy = ("cursor", "holds include=raw; start over without it, or use a key with the scope raw:read")
+    require_scope(caller, "raw:read", remedy)
 
 
 async def check_again(request: Request, scopes: Iterable[str], sources: Iterable[str]) -> None:
