@@ -1,4 +1,4 @@
-"""Identifiers that look random and follow from a seed."""
+"""Identifiers that look random and are derived from a seed."""
 
 _MASK_64 = (1 << 64) - 1
 _MASK_48 = (1 << 48) - 1
@@ -14,7 +14,7 @@ def mix(value: int) -> int:
 
 
 def mix_text(seed: int, text: str) -> int:
-    """A 64-bit number from a seed and a word, the same in every process (unlike `hash`)."""
+    """Return a 64-bit number from a seed and a text, the same in every process (unlike `hash`)."""
     value = mix(seed)
     for byte in text.encode():
         value = mix(value ^ byte)
@@ -28,14 +28,14 @@ class Identifiers:
         self._salt = mix_text(seed, kind)
 
     def hexadecimal(self, number: int) -> str:
-        """32 hexadecimal digits for `number` (0 to 2^48 - 1)."""
+        """Return 32 hexadecimal digits for `number` (0 to 2^48 - 1)."""
         head = mix(self._salt ^ number)
         middle = mix(head) & 0xFFFF
         tail = (number * _FACTOR + self._salt) & _MASK_48
         return f"{head:016x}{middle:04x}{tail:012x}"
 
     def uuid(self, number: int) -> str:
-        """A version 4 UUID in the usual 36 characters."""
+        """Return a version 4 UUID in 36 characters."""
         digits = self.hexadecimal(number)
         variant = "89ab"[int(digits[16], 16) & 3]
         return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-{variant}{digits[17:20]}-{digits[20:]}"

@@ -105,6 +105,10 @@ class Instrumented:
         self.faults = Faults()
         self.latency = 0.0
 
+    @property
+    def app(self) -> ASGIApp:
+        return self
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Log the call, wait for the latency, apply the next fault or the application; set `Date` from the clock."""
         if scope["type"] != "http":
@@ -112,7 +116,18 @@ class Instrumented:
             return
         request = Request(scope, receive)
         body = await request.body()
-        call = _describe(request, body)
+        try:
+            parsed = json.loads(body) if body else None
+        except ValueError:
+            parsed = body
+        call = Call(
+            method=request.method,
+            path=request.scope["path"],
+            params=dict(request.query_params),
+            body=parsed,
+            headers=dict(request.headers),
+            started=time.monotonic(),
+        )
 
         async def replay() -> Message:
             return {"type": "http.request", "body": body}
@@ -121,12 +136,12 @@ class Instrumented:
         try:
             await asyncio.sleep(self.latency)
             fault = self.faults.take(call.path)
-            app, sending = self._app, self._dated(send, call, is_cut=fault is not None and fault.kind == "cut")
+            app, dated_send = self._app, self._dated(send, call, is_cut=fault is not None and fault.kind == "cut")
             if fault is not None and fault.kind == "hang":
                 await asyncio.sleep(fault.seconds)
             elif fault is not None and fault.kind == "status":
                 app = Response(fault.body, fault.status, fault.headers)
-            await app({**scope, "emulator.call": call}, replay, sending)
+            await app({**scope, "emulator.call": call}, replay, dated_send)
         finally:
             self.calls.end(call)
 
@@ -150,18 +165,3 @@ def call_of(request: Request) -> Call:
     call = request.scope["emulator.call"]
     assert isinstance(call, Call)
     return call
-
-
-def _describe(request: Request, body: bytes) -> Call:
-    try:
-        parsed = json.loads(body) if body else None
-    except ValueError:
-        parsed = body
-    return Call(
-        method=request.method,
-        path=request.scope["path"],
-        params=dict(request.query_params),
-        body=parsed,
-        headers=dict(request.headers),
-        started=time.monotonic(),
-    )

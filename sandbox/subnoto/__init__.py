@@ -7,8 +7,7 @@ with serve(emulator.app) as base_url:
 """
 
 from .application import Emulator, make_sandbox
-from .history import History
+from .history import History, Record
 from .options import EmulatorOptions
-from .records import Record
 
 __all__ = ["Emulator", "EmulatorOptions", "History", "Record", "make_sandbox"]

@@ -13,7 +13,6 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
-from starlette.types import ASGIApp
 
 from sandbox.identifiers import Identifiers
 from sandbox.instruments import Clock, Instrumented, call_of, to_milliseconds, utc_now
@@ -22,9 +21,8 @@ from .auth import why_refused
 from .bodies import ListBody, VendorError, invalid, parse_list_body
 from .envelopes import envelope_of
 from .event_types import EXTRA_CATEGORIES
-from .history import History
+from .history import History, Record
 from .options import EmulatorOptions
-from .records import Record
 from .tunnel import Tunnels, wrapped
 
 
@@ -59,10 +57,6 @@ class Emulator(Instrumented):
         self._listed: Counter[str] = Counter()
         super().__init__(Starlette(routes=routes, exception_handlers=handlers), self._date)
 
-    @property
-    def app(self) -> ASGIApp:
-        return self
-
     def env(self, base_url: str) -> dict[str, str]:
         """Return the settings of a source that reads this team like through the Encryption Proxy."""
         return {
@@ -87,8 +81,8 @@ class Emulator(Instrumented):
         if body.category in EXTRA_CATEGORIES:
             raise VendorError(400, "LOG_CATEGORY_NOT_IMPLEMENTED", f"No logs of {body.category} yet")
         if body.category not in self.options.permissions:
-            needed = f"Read {body.category.capitalize()}"
-            raise VendorError(403, "AUTHORIZATION_ERROR", f"This API key lacks the permission {needed}")
+            permission = f"Read {body.category.capitalize()}"
+            raise VendorError(403, "AUTHORIZATION_ERROR", f"This API key lacks the permission {permission}")
         self._retain(body.category)
         records, total = self._find(body)
         if self.options.total_of_page:
@@ -97,12 +91,12 @@ class Emulator(Instrumented):
         total = max(0, total + self.options.total_offset + drift)
         total = total if self.options.total_cap is None else min(total, self.options.total_cap)
         call_of(request).records = len(records)
-        answer: dict[str, Any] = {"logs": [self._render(record) for record in records]}
+        response: dict[str, Any] = {"logs": [self._render(record) for record in records]}
         if self.options.totals in ("totalCount", "both"):
-            answer["totalCount"] = total
+            response["totalCount"] = total
         if self.options.totals in ("pagination", "both"):
-            answer["pagination"] = _pagination(total, body)
-        return wrapped(request, _json(answer))
+            response["pagination"] = _pagination(total, body)
+        return wrapped(request, _json(response))
 
     async def _get_envelope(self, request: Request) -> Response:
         body = await self._admit(request)

@@ -3,6 +3,7 @@
 Source: the SDK's `generated/models/post_public_logs_list_*` (2.16.1) and the notes in `providers/subnoto.md`.
 """
 
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
@@ -14,23 +15,15 @@ from .options import EmulatorOptions
 Uuid = Annotated[str, Field(pattern=r"(?i)^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")]
 
 
+@dataclass(eq=False)
 class VendorError(Exception):
     """Error response. `refused`: the documents declare this request invalid."""
 
-    def __init__(
-        self,
-        status: int,
-        code: str,
-        message: str,
-        details: list[dict[str, Any]] | None = None,
-        refused: bool = False,
-    ) -> None:
-        super().__init__(message)
-        self.status = status
-        self.code = code
-        self.message = message
-        self.details = details
-        self.refused = refused
+    status: int
+    code: str
+    message: str
+    details: list[dict[str, Any]] | None = None
+    refused: bool = False
 
     def body(self, *, request_id: str, timestamp: str, path: str) -> dict[str, Any]:
         """Return the vendor's error object."""

@@ -6,7 +6,7 @@ Source of the shape: `subnoto-api-client` 2.16.1, `generated/models/post_public_
 from collections.abc import Sequence
 from typing import Any
 
-from .records import Record
+from .history import Record
 
 _ENDS = {"ENVELOPE_COMPLETED": "complete", "ENVELOPE_DECLINED": "declined", "ENVELOPE_CANCELED": "canceled"}
 

@@ -1,11 +1,11 @@
 """The emulated account's records: generated, appended, growing with the clock, deleted by retention."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from operator import attrgetter
 from random import Random
-from typing import Any
+from typing import Any, NamedTuple
 
 from sandbox.history import GrowingHistory
 from sandbox.identifiers import mix, mix_text
@@ -14,8 +14,32 @@ from sandbox.schedule import step_of, thread_of
 
 from .event_types import CATEGORIES
 from .options import EmulatorOptions
-from .records import Record, Row
 from .workflows import SYSTEM, Account, Step, Workflow
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One log record with the members of all shape generations. `timestamp` in milliseconds."""
+
+    category: str
+    event_type: str
+    timestamp: int
+    event_data: Mapping[str, Any] = field(default_factory=dict)
+    author: Mapping[str, Any] = field(default_factory=lambda: SYSTEM)
+    envelope_uuid: str | None = None
+    workspace_uuid: str | None = None
+
+
+class Row(NamedTuple):
+    """One record in the log of a category. `sequence`: the vendor's hidden `id`. `envelope`: its UUID in lower case.
+    `code`: a generated record's schedule code, or -1 - its index among the inserted ones."""
+
+    timestamp: int
+    sequence: int
+    event_type: str
+    envelope: str
+    workspace: str | None
+    code: int
 
 
 class History(GrowingHistory[Record]):
@@ -28,13 +52,16 @@ class History(GrowingHistory[Record]):
         self._salt = mix_text(options.seed, "skew")
         self._ties, self._shuffle = options.ties, Random(mix_text(options.seed, "ties"))
         self._logs: dict[str, list[Row]] = {category: [] for category in CATEGORIES}
-        self._by_time: dict[str, list[Row]] = {}  # sorted copies of the logs, as long as they are the same
+        self._by_time: dict[str, list[Row]] = {}  # sorted copies of the logs, valid while their sizes are equal
         self._sequences = dict.fromkeys(CATEGORIES, 0)
         self._appended: list[Record] = []
         super().__init__(options, clock, [[step.offset for step in one.steps] for one in self.account.workflows])
-        if options.wrong_time != "none":
-            for category in CATEGORIES:
-                self.misdate(options.wrong_time_at, options.wrong_time, category)
+        for log in self._logs.values() if options.wrong_time != "none" else ():
+            index = options.wrong_time_at
+            if -len(log) <= index < len(log):
+                right = log[index].timestamp
+                wrong = {"ahead": right + 600_000, "future": 4_070_908_800_000, "epoch": 0, "old": right - 7_200_000}
+                log[index] = log[index]._replace(timestamp=wrong[options.wrong_time])
 
     # -- hooks for tests ---------------------------------------------------------------------------------
 
@@ -80,16 +107,6 @@ class History(GrowingHistory[Record]):
             self._by_time.pop(category, None)
             return before - len(log)
 
-    def misdate(self, index: int, kind: str, category: str = "envelope") -> None:
-        """Set a wrong time on the record with this index in its category: see `EmulatorOptions.wrong_time`."""
-        with self.lock:
-            log = self._logs[category]
-            if -len(log) <= index < len(log):
-                right = log[index].timestamp
-                wrong = {"ahead": right + 600_000, "future": 4_070_908_800_000, "epoch": 0, "old": right - 7_200_000}
-                log[index] = log[index]._replace(timestamp=wrong[kind])
-                self._by_time.pop(category, None)
-
     def truth(self, category: str | None = None) -> Iterator[dict[str, Any]]:
         """Yield all visible records as dictionaries, by category, in order of insertion.
 
@@ -119,7 +136,7 @@ class History(GrowingHistory[Record]):
             self.catch_up()
             return sum(len(log) for name, log in self._logs.items() if category in (None, name))
 
-    # -- what the server reads ---------------------------------------------------------------------------
+    # -- reads of the server -------------------------------------------------------------------------------
 
     def knows_workspace(self, uuid: str) -> bool:
         """Whether the team has this workspace, or had a record in it."""
@@ -128,8 +145,8 @@ class History(GrowingHistory[Record]):
     def select(
         self, category: str, workspace: str | None, envelope: str | None, types: frozenset[str], by: str
     ) -> list[Row] | None:
-        """The visible records that match, ascending by `id` or `timestamp`; None where no record of the envelope
-        exists. Hold the lock."""
+        """Return the visible records that match, ascending by `id` or `timestamp`; None if the envelope has no record.
+        Hold the lock."""
         self.catch_up()
         rows = self._logs[category] if by == "id" else self._sorted(category)
         if envelope is not None:
@@ -144,7 +161,7 @@ class History(GrowingHistory[Record]):
         return rows
 
     def _sorted(self, category: str) -> list[Row]:
-        """The log by time. Records of one time come in the order that the options choose."""
+        """Return the log by time; the options define the order of equal times."""
         rows = self._logs[category]
         if self._ties == "shuffled":
             return sorted(rows, key=lambda row: (row.timestamp, self._shuffle.random()))
@@ -155,7 +172,7 @@ class History(GrowingHistory[Record]):
         return found
 
     def record(self, row: Row) -> Record:
-        """The whole record of a row."""
+        """Return the record of a row."""
         if row.code < 0:
             return replace(self._appended[-1 - row.code], timestamp=row.timestamp)
         number, workflow, step = self._step(row.code)

@@ -1,4 +1,4 @@
-"""The server's end of an Oak session without attestation, the protocol inside the vendor's tunnel.
+"""The server side of an Oak session without attestation, the protocol inside the vendor's tunnel.
 
 Sources: the Noise Protocol Framework, pattern NN; the messages of Project Oak (`proto/session/session.proto`); and the
 session module of the vendor's SDK, against which this module is tested. Comments name Oak's differences from Noise:
@@ -31,7 +31,7 @@ class BadMessage(Exception):
 
 
 class OakSession:
-    """One session. `answer` until it `is_open`, then `open` and `seal`."""
+    """One session. `reply` until it `is_open`, then `open` and `seal`."""
 
     def __init__(self) -> None:
         self._attested = False
@@ -44,7 +44,7 @@ class OakSession:
         """Whether the handshake is complete."""
         return self._incoming is not None
 
-    def answer(self, message: bytes) -> bytes:
+    def reply(self, message: bytes) -> bytes:
         """Return the server's next handshake message. Raises BadMessage."""
         members = _members(message)
         if not self._attested and _ATTEST in members:
@@ -67,9 +67,9 @@ class OakSession:
             state.mix_key(ours.exchange(ec.ECDH(), ec.EllipticCurvePublicKey.from_encoded_point(_CURVE, theirs)))
         except ValueError:
             raise BadMessage from None
-        answer = _member(_PUBLIC_KEY, public) + _member(_PROOF, state.prove())
+        keys = _member(_PUBLIC_KEY, public) + _member(_PROOF, state.prove())
         self._incoming, self._outgoing = map(AESGCM, state.split())
-        return _member(_HANDSHAKE, _member(_NOISE, answer))
+        return _member(_HANDSHAKE, _member(_NOISE, keys))
 
     def open(self, message: bytes) -> bytes:
         """Decrypt one message. Raises BadMessage."""

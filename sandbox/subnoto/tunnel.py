@@ -30,17 +30,17 @@ class Tunnels:
         self._sessions.clear()
 
     async def handshake(self, request: Request) -> Response:
-        """Answer one message of the handshake. Raises VendorError."""
+        """Return the response to one message of the handshake. Raises VendorError."""
         name = request.headers.get(SESSION_HEADER) or str(uuid4())
         session = self._sessions.setdefault(name, OakSession())
         while len(self._sessions) > _MOST_SESSIONS:
             self._sessions.popitem(last=False)
         try:
-            answer = session.answer(await request.body())
+            reply = session.reply(await request.body())
         except BadMessage:
             raise VendorError(400, "TUNNEL_ERROR", "This is no message of a handshake") from None
         self.opened += session.is_open
-        return Response(answer, media_type=BINARY, headers={SESSION_HEADER: name})
+        return Response(reply, media_type=BINARY, headers={SESSION_HEADER: name})
 
     def unwrap(self, request: Request, body: bytes) -> bytes:
         """Return the body, decrypted if necessary. Raises VendorError."""

@@ -14,7 +14,6 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
-from starlette.types import ASGIApp
 
 from sandbox.instruments import Clock, Instrumented, call_of, utc_now
 
@@ -59,10 +58,6 @@ class Emulator(Instrumented):
             routes.append(Route(f"{activity}/company", self._activity))
         handlers: Any = {VendorError: self._error, HTTPException: self._unknown_path}
         super().__init__(Starlette(routes=routes, exception_handlers=handlers), self.clock)
-
-    @property
-    def app(self) -> ASGIApp:
-        return self
 
     def env(self, base_url: str) -> dict[str, str]:
         """Return the settings of a source that reads this company."""
@@ -145,14 +140,14 @@ class Emulator(Instrumented):
 
     async def _error(self, request: Request, error: VendorError) -> Response:
         if error.refused:
-            call_of(request).refused = str(error)
+            call_of(request).refused = error.message
         response = self._json(error.body(), error.status)
         if error.status == 401:
             response.headers["WWW-Authenticate"] = 'Basic realm="/auth/basic"'
         return response
 
     async def _unknown_path(self, request: Request, error: HTTPException) -> Response:
-        """Return plain text: without a ServiceStack route, another server component responds."""
+        """Return plain text: paths without a ServiceStack route are handled by another server component."""
         call_of(request).refused = "unknown path"
         return Response("Handler for Request not found (404)", 404, media_type="text/plain")
 

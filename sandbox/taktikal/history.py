@@ -21,10 +21,10 @@ _ENDED = frozenset({"Canceled", "Cancelled", "Expired", "Declined", "Rejected"})
 
 @dataclass(slots=True, eq=False)
 class ProcessLog:
-    """A visible process. `number`: its workflow's, or None where a test gave it. `created` and `ticks` in ticks.
+    """A visible process. `number`: its workflow's, or None for an inserted process. `created` and `ticks` in ticks.
 
     `rows`: sequence (order of insertion in the company), ticks, and code of each entry; the code is the schedule's, or
-    -1 - the place among inserted entries."""
+    -1 - the index among inserted entries."""
 
     ordinal: int
     key: str
@@ -44,11 +44,11 @@ class History(GrowingHistory[Entry]):
         self.account = Account(options.seed)
         self._options = options
         self._salt = mix_text(options.seed, "ticks")
-        self._given: dict[str, Process] = {}
+        self._inserted: dict[str, Process] = {}
         self._appended: list[Entry] = []
         self._logs: dict[str, ProcessLog] = {}
         self._by_number: dict[int, ProcessLog] = {}
-        self._made = self._length = 0  # processes and entries that there ever were
+        self._process_count = self._entry_count = 0  # numbers of processes and entries so far
         plans = [[step.offset for step in workflow.steps] for workflow in self.account.workflows]
         super().__init__(options, clock, plans, int(options.lag_seconds * 1000))
 
@@ -57,7 +57,7 @@ class History(GrowingHistory[Entry]):
     def add_process(self, process: Process) -> str:
         """Add a process, visible from its first entry; returns its key."""
         with self.lock:
-            self._given[process.key] = process
+            self._inserted[process.key] = process
             return process.key
 
     def append(
@@ -126,28 +126,28 @@ class History(GrowingHistory[Entry]):
             self.catch_up()
             return len(self._logs), sum(len(log.rows) for log in self._logs.values())
 
-    # -- what the server reads ---------------------------------------------------------------------------
+    # -- reads of the server -------------------------------------------------------------------------------
 
     def logs(self, process_key: str | None = None) -> list[ProcessLog]:
-        """The visible processes; those that go by a key: one at the most where letter case counts."""
+        """Return the visible processes, or those with a key: at most one if letter case counts."""
         self.catch_up()
         if process_key is None:
             return list(self._logs.values())
         keys = [process_key]
         if self._options.key_case == "ignored":
             wanted = process_key.rstrip().lower()
-            keys = [wanted, *(key for key in self._given if key.lower() == wanted)]
+            keys = [wanted, *(key for key in self._inserted if key.lower() == wanted)]
         return [self._logs[key] for key in dict.fromkeys(keys) if key in self._logs]
 
     @staticmethod
     def newest_first(logs: Iterable[ProcessLog]) -> list[ProcessLog]:
-        """Processes by creation; younger first, and of equal ones the later inserted first."""
+        """Return processes by creation, newest first; of equal ones, the last inserted first."""
         return sorted(logs, key=lambda log: (log.created, log.ordinal), reverse=True)
 
     def process(self, log: ProcessLog) -> Process:
         """Return a process without its log."""
         if log.number is None:
-            return self._given[log.key]
+            return self._inserted[log.key]
         workflow = self.account.workflows[self._schedule.plan_of(log.number)]
         return self.account.process(log.number, workflow, log.created)
 
@@ -161,22 +161,22 @@ class History(GrowingHistory[Entry]):
             place += 0 if twin else 1
             if entry.id is None and self._options.entry_ids != "none":
                 # A twin follows its original directly and repeats its number.
-                whole = sequence if twin else sequence + 1
-                entry = replace(entry, id=place if self._options.entry_ids == "per_process" else whole)
+                company_id = sequence if twin else sequence + 1
+                entry = replace(entry, id=place if self._options.entry_ids == "per_process" else company_id)
             found.append((sequence, entry))
         return found
 
     def status(self, log: ProcessLog) -> str:
         """Return the process's present status: as set, or Completed, Active or InActive by its entries."""
-        given = self._given.get(log.key)
-        if given is not None and given.status is not None:
-            return given.status
+        inserted = self._inserted.get(log.key)
+        if inserted is not None and inserted.status is not None:
+            return inserted.status
         present = "Active"
         for _, _, code in log.rows:
-            word = self._appended[-1 - code].status if code < 0 else self._step(code).status
-            if word == "Completed":
+            entry_status = self._appended[-1 - code].status if code < 0 else self._step(code).status
+            if entry_status == "Completed":
                 return "Completed"
-            if word in _ENDED:
+            if entry_status in _ENDED:
                 present = "InActive"
         return present
 
@@ -194,7 +194,7 @@ class History(GrowingHistory[Entry]):
         self._appended.append(item)
         log = self._logs.get(item.process_key)
         if log is None:
-            created = self._given.setdefault(item.process_key, Process(item.process_key)).created
+            created = self._inserted.setdefault(item.process_key, Process(item.process_key)).created
             log = self._begin(item.process_key, None, item.ticks if created is None else created)
         self._add(log, item.ticks, -len(self._appended))
 
@@ -214,10 +214,10 @@ class History(GrowingHistory[Entry]):
             self._add(log, ticks, code)
 
     def _begin(self, key: str, number: int | None, created: int) -> ProcessLog:
-        log = self._logs[key] = ProcessLog(self._made, key, number, created)
-        self._made += 1
+        log = self._logs[key] = ProcessLog(self._process_count, key, number, created)
+        self._process_count += 1
         return log
 
     def _add(self, log: ProcessLog, ticks: int, code: int) -> None:
-        log.rows.append((self._length, ticks, code))
-        self._length += 1
+        log.rows.append((self._entry_count, ticks, code))
+        self._entry_count += 1

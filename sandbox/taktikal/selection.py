@@ -1,38 +1,29 @@
 """Selection and order of the processes of a query."""
 
 from random import Random
-from typing import NamedTuple
 
 from sandbox.identifiers import mix
 
 from .history import History, ProcessLog
 from .options import EmulatorOptions
 from .query import Query
+from .records import Process
 from .ticks import parse
 
 _WRONG_TIMES = {"year_one": parse("0001-01-01"), "epoch": 0, "future": parse("2099-12-31T12:00")}
 
 
-class _Facts(NamedTuple):
-    """Values for filters. `text`: key, file name, and the signees' names, e-mails, phones and SSNs."""
-
-    user: str
-    flow_type: str
-    flow_key: str
-    text: str
-
-
 class Selector:
-    """Run queries on a history; caches each process's facts, which never change."""
+    """Run queries on a history; caches each process with its searchable text, which never change."""
 
     def __init__(self, history: History, options: EmulatorOptions) -> None:
         self._history = history
         self._options = options
-        self._facts: dict[int, _Facts] = {}
+        self._processes: dict[int, tuple[Process, str]] = {}
         self._random = Random(options.seed)
 
     def select(self, query: Query) -> list[ProcessLog]:
-        """All processes that match, without `Take` and `Skip`. Hold the history's lock."""
+        """Return all processes that match, without `Take` and `Skip`. Hold the history's lock."""
         logs = self._history.logs(query.process_key)
         if not self.ignores_dates(query):
             logs = [log for log in logs if self._in_range(log, query)]
@@ -41,7 +32,7 @@ class Selector:
         return logs
 
     def ordered(self, query: Query) -> list[ProcessLog]:
-        """All processes that match, in the order that the options choose."""
+        """Return all processes that match, in the order of the options."""
         ordered = self._history.newest_first(self.select(query))
         order = self._options.order
         if order == "oldest":
@@ -65,22 +56,17 @@ class Selector:
         return any(query.start <= ticks < query.end for _, ticks, _ in log.rows)
 
     def _matches(self, log: ProcessLog, query: Query) -> bool:
-        facts = self._facts.get(log.ordinal) or self._remember(log)
-        if query.user is not None and facts.user != query.user.lower():
+        if log.ordinal not in self._processes:
+            process = self._history.process(log)
+            parts = [process.key, process.file_name]
+            for signee in process.signees:
+                parts += [signee.get(name) or "" for name in ("name", "email", "phone", "ssn")]
+            self._processes[log.ordinal] = process, "\n".join(parts).lower()
+        process, text = self._processes[log.ordinal]
+        if query.user is not None and process.started_by.lower() != query.user.lower():
             return False
-        if query.flow_type is not None and facts.flow_type != query.flow_type:
+        if query.flow_type not in (None, process.flow_type) or query.flow_key not in (None, process.flow_key):
             return False
-        if query.flow_key is not None and facts.flow_key != query.flow_key:
-            return False
-        if query.search is not None and query.search.lower() not in facts.text:
+        if query.search is not None and query.search.lower() not in text:
             return False
         return query.status == "All" or self._history.status(log) == query.status
-
-    def _remember(self, log: ProcessLog) -> _Facts:
-        process = self._history.process(log)
-        parts = [process.key, process.file_name]
-        for signee in process.signees:
-            parts += [signee.get(name) or "" for name in ("name", "email", "phone", "ssn")]
-        facts = _Facts(process.started_by.lower(), process.flow_type, process.flow_key, "\n".join(parts).lower())
-        self._facts[log.ordinal] = facts
-        return facts
