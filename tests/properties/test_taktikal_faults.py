@@ -25,7 +25,7 @@ from app.providers.taktikal.settings import TaktikalSettings
 from app.providers.taktikal.source import TaktikalSource
 from sandbox.taktikal import Emulator, EmulatorOptions
 from tests.providers.inside import TaktikalDirect
-from tests.worlds import ANYONE, SECRET, Clock, World, micros, walk
+from tests.worlds import ANYONE, SECRET, Clock, Walk, World, micros, walk
 
 COMMON = CommonSettings()
 SWITCHES: dict[str, list[Any]] = {
@@ -180,3 +180,45 @@ async def test_a_cold_process_reports_entries_truncated_by_bytes() -> None:
                 await gateway(cut, clock).event(event_id, ANYONE)
             failed += 1
     assert lacking == failed > 0
+
+
+async def read(options: dict[str, Any], order: str) -> tuple[Walk, list[tuple[Any, ...]]]:
+    """A walk over a history of a month, and the truth."""
+    clock = Clock()
+    emulator = Emulator(EmulatorOptions(events=200, days=20, tie_burst=3, **options), clock=clock)
+    since, until = micros(clock()) - 30 * DAY, micros(clock())
+    clock.advance(seconds=1)
+    window = {"since": format_micros(since), "until": format_micros(until)}
+    truth = [row for row in World(clock, emulator, None, {}).truth() if since <= row[0] < until]
+    return await walk(gateway(emulator, clock), limits=50, order=order, **window), truth
+
+
+@pytest.mark.parametrize("order", ["asc", "desc"])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"split_items": "by_item", "max_take": 10, "max_skip": 20, "range_selects": "last_update"},
+        {"split_items": "by_item", "max_take": 10, "max_skip": 10, "take_beyond": "refused"},
+        {"split_items": "by_item", "max_take": 10, "max_skip": 0},
+        {"split_items": "by_process", "max_bytes": 20_000, "logs": "trimmed", "total_offset": 3, "seed": 0},
+        {"split_items": "by_process", "max_bytes": 60_000, "logs": "trimmed", "total_offset": 3, "seed": 2},
+        {"split_items": "by_process", "max_bytes": 30_000, "seed": 3},
+    ],
+)
+async def test_a_strange_server_is_read_whole(options: dict[str, Any], order: str) -> None:
+    """Totals and `Take` of items, a `Skip` that begins again, and items cut off at the end of a full response."""
+    found, truth = await read({"skip_beyond": "first", **options}, order)
+    assert sorted(map(repr, found.rows)) == sorted(map(repr, truth))
+
+
+async def test_a_server_that_returns_only_first_parts_fails() -> None:
+    """Found by a campaign: half of all events were lost, with a reason."""
+    with pytest.raises(SourcesFailed, match="part of an envelope"):
+        await read({"split_items": "by_process", "max_bytes": 1500, "seed": 0}, "desc")
+
+
+async def test_twins_with_one_id_in_two_parts_are_a_reason() -> None:
+    """Found by a campaign: one of two was lost silently."""
+    found, truth = await read({"split_items": "by_process", "twins": 0.1}, "desc")
+    assert len(found.rows) < len(truth)
+    assert all("of one id" in (page.sources[0].reason or "") for page in found.pages)

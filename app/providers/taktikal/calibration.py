@@ -65,20 +65,23 @@ async def _choose(reader: ListReader, within: DateRange) -> CalibrationSample | 
     for most in _SAMPLES:
         page, take = await reader.take(within, most)
         facts.answered(page, take)
-        is_all, processes, skip = page.length < most, page.processes, page.items
+        places = await reader.places(page, within)
+        is_all, processes, skip = places < most, page.processes, places
         for _ in range(_RESPONSES):
             facts.lived(page.processes)
             samples = (one for process in processes if (one := _sample_of(process, facts.latest)) is not None)
             chosen = max(samples, key=lambda one: (one.middle is not None, one.last - one.first), default=None)
             is_enough = chosen is not None and chosen.middle is not None
-            if not 0 < page.length < most or (is_enough and skip > page.items):
+            if not 0 < places < most or (is_enough and skip > places):
                 break
             behind, next_take = await reader.take(within, most, skip)
             if keys_of(behind) <= {process.key for process in processes}:
                 break  # the end, or the server ignores `Skip`
-            if page.length < take:
+            if places < take:
                 facts.cut(page)
-            take, page, processes, skip = next_take, behind, [*processes, *behind.processes], skip + behind.items
+            take, page, processes = next_take, behind, [*processes, *behind.processes]
+            places = await reader.places(page, within)
+            skip += places
         if is_all or is_enough:
             break
     return chosen
@@ -100,7 +103,7 @@ async def _ask(reader: ListReader, chosen: CalibrationSample, most: int) -> tupl
     if chosen.middle is not None:
         spans.append((chosen.middle, chosen.middle))
     pages = await gather_all(reader.take(DateRange.around(start, end + 1), most) for start, end in spans)
-    full = [page.length >= take for page, take in pages]
+    full = [reader.facts.places(page) >= take for page, take in pages]
     found = [next((one for one in page.processes if one.key == key), None) for page, _ in pages]
     if found.pop(2) is not None or full.pop(2):
         return None

@@ -125,8 +125,10 @@ class PagedReader(ListReader):
         split, shares = None, False
         for one, other in (pair for found in items.values() for pair in pairwise(found)):
             mine, theirs = contents_of(one.entries), contents_of(other.entries)
-            split = one.key if mine - theirs and theirs - mine else split
             shares |= shares_twins(mine & theirs, other.entries)
+            if mine - theirs and theirs - mine:
+                split = one.key
+                shares |= self.shares_twins((one, other))
         if split is not None:
             self.facts.splits = True
             await self._find_unit(split, within)
@@ -145,10 +147,10 @@ class PagedReader(ListReader):
                 if page.length == 0:
                     break
                 # The last process of the one before may be repeated.
-                self.facts.cuts.update(one.length for one in before if adds_to(one.processes, page))
+                self.facts.cuts.update(self.facts.places(one) for one in before if adds_to(one.processes, page))
                 before = [*before[-1:], page]
                 pages.append(page)
-                end = skip + await self._places(page, within)
+                end = skip + await self.places(page, within)
                 skip = end - self._may_end_inside(page, min(self.most, stop - skip))
             return end
 
@@ -163,7 +165,7 @@ class PagedReader(ListReader):
             if page.length == 0:
                 return pages, end
             pages.append(page)
-            end = skip + await self._places(page, within)
+            end = skip + await self.places(page, within)
             skip = end - self._may_end_inside(page, self.most)
             old = old + 1 if keys_of(page) <= known else 0
             known |= keys_of(page)
@@ -171,7 +173,10 @@ class PagedReader(ListReader):
     def _may_end_inside(self, page: ActivityPage, take: int) -> bool:
         """Whether a response may be truncated between two items of its last process, which must then begin the next
         one."""
-        return 1 < page.length < take and not self.facts.counts_items
+        facts = self.facts
+        if facts.counts_items or page.length <= 1:
+            return False
+        return page.length < take or (facts.splits and facts.truncates)
 
 
 def _entries_of(processes: Iterable[Process]) -> int:

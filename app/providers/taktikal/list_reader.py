@@ -11,9 +11,8 @@ rules that applies determines whether a list is complete:
 4. An empty response after the last process ends the list, if such a process would fit in the one before, or a process
    after as long a `Skip` in the account shows that this is no limit of `Skip`.
 5. Otherwise the total decides, because a limit of bytes or of `Skip` may hide the rest. If it promises more, the range
-   is read in parts, and without parts again: the third time, an end that the responses show is believed (`_ends`). If
-   it agrees with the list, the times without a known process are read, because all limits may end at one place
-   (`_apart`).
+   is read in parts, and without parts again: the third time, an end that the responses show is believed (`_ends`).
+   Otherwise the times without a known process are read, because all limits may end at one place (`_apart`).
 
 If only a total that differs decided, or nothing did, the answer has a reason (`doubts`).
 
@@ -32,7 +31,7 @@ from typing import Self, TypeVar
 import msgspec
 
 from app.domain.errors import SourceFailed, SourceTimeout, SourceUnavailable
-from app.domain.times import SECOND
+from app.domain.times import DAY, SECOND
 from app.providers.base import ENOUGH_BYTES, CallBudget
 from app.providers.http.concurrency import gather_all
 from app.providers.taktikal.client import (
@@ -45,6 +44,7 @@ from app.providers.taktikal.client import (
     TakeRefused,
     TaktikalClient,
 )
+from app.providers.taktikal.models import contents_of
 from app.providers.taktikal.observations import AccountObservations, adds_to, keys_of, selected_ticks
 from app.providers.taktikal.wire import ActivityPage, Process
 
@@ -54,6 +54,7 @@ _AMPLE = 32  #: times the largest process that the next one is surely smaller th
 _FAR = 1 << 24  #: a `Skip` after all processes
 _CALLS, _CALLS_EACH = 200, 12  #: for one window: fruitless ones in all, and for each fruitful one
 _SAMPLE = 64  #: processes of an account's first response
+_CHECKED = 16  #: processes of one item whose later entries are searched for
 _GAPS = 8  #: ranges without known processes that show whether a small account has others
 _TRUNCATED = 2  #: processes that a response as long as a truncated one lacks, or more
 UNPROVEN = "the provider's responses do not show whether they are complete: events may be left out"
@@ -62,8 +63,8 @@ UNCOUNTED = "neither a total nor a longer response confirms where the provider's
 
 _HALVES = "the provider truncates responses and may return envelopes in parts: events of a part may be left out"
 TWINS = (
-    "the provider returns envelopes in parts that share entries without ids: one of two equal events may be left out,"
-    " or one event may be there twice"
+    "the provider returns envelopes in parts that share entries without ids or of one id: one of two equal events may"
+    " be left out, or one event may be there twice"
 )
 
 T = TypeVar("T")
@@ -106,6 +107,11 @@ class ListReader(msgspec.Struct):
         """Return the largest expected number of processes in one response."""
         return self.facts.at_most(MAX_TAKE)
 
+    @property
+    def ever(self) -> DateRange:
+        """Return the longest range that the server is known to accept."""
+        return self.facts.ever or WHOLE
+
     async def count(self, within: DateRange) -> int | None:
         """Return the provider's total of the range: a hint, never proof of emptiness. None if it sends none, the call
         fails, or totals are wrong. Raises SourceUnauthorized."""
@@ -132,28 +138,27 @@ class ListReader(msgspec.Struct):
     async def _lacking(self, page: ActivityPage, take: int, within: DateRange, total: int | None) -> int:
         """Return the number of processes that a response seems to lack; 0 if complete. A total is no proof, because it
         may be low by as much as the response is truncated."""
-        if page.length >= take and take != self.most:
-            return max(page.length, (await self.count(within) or 0) - page.length)
+        places = await self.places(page, within)
+        if places >= take and take != self.most:
+            return max(places, (await self.count(within) or 0) - places)
         is_short = max(page.length, page.items) < take and (total is None or total <= page.length)
         if is_short and self.facts.is_whole(page, take):
             return 0
         if page.null and (total := await self._counted(within)):
             raise SourceFailed(f"the provider's answer is empty, but it counts {total} signing processes")
-        places = await self._places(page, within)
         lacking = await self._behind(within, places, (page.length, places), [page], page.processes, total or 0)
         if not lacking:
             return 0
         counted = await self._counted(within)
         if await self.is_endless(within):
-            # The server ignores `Skip`: only the total, or parts of the range, show that more follow. A total alone is
-            # not believed against a response that is shorter than another.
-            more = (counted or 0) - page.length
+            # The server ignores `Skip`: only the total, or times without the response's processes, show that more
+            # follow. A total alone is not believed against a response that is shorter than another.
+            more = (counted or 0) - places
             if more > 0 and page.items >= self.facts.longest:
                 return more
-            parts = await gather_all(self.take(part, take) for part in within.halves() or (within,))
             self.doubts.add(UNPROVEN)
-            return sum(adds_to(page.processes, part) or not part.unreadable <= page.unreadable for part, _ in parts)
-        return max(lacking, (counted or 0) - page.length)
+            return await self._apart(within, places, page.processes)
+        return max(lacking, (counted or 0) - places)
 
     async def _behind(
         self,
@@ -199,7 +204,7 @@ class ListReader(msgspec.Struct):
         `behind`: the response there, if any; `has_skipped`: whether a `Skip` in the list took effect."""
         facts, length = self.facts, max(lengths)
         counted = await self._counted(within)
-        if behind is None and counted is None and self._is_unavailable("skip" if places else "again"):
+        if behind is None and counted not in lengths and self._is_unavailable("skip" if places else "again"):
             # Nothing shows more: a page that waits is better than one that may lack most of its events.
             behind, _ = await self.take(within, BEHIND, places)
             if behind.length:
@@ -214,25 +219,29 @@ class ListReader(msgspec.Struct):
         is_cut = counted not in lengths and length in facts.cuts
         if not lacking and is_cut and facts.recall("limited pages") is not None:
             return _TRUNCATED
-        if not lacking and (counted not in lengths or not has_skipped or is_larger or is_withdrawn):
-            is_consistent = counted is None and behind is not None and has_skipped and not is_larger
-            self.doubts.add(UNCOUNTED if is_consistent and not is_withdrawn else UNPROVEN)
-        elif not lacking:
-            return await self._apart(within, length, list(known))
-        return max(0, lacking)
+        if lacking > 0:
+            return lacking
+        is_doubtful = not has_skipped or is_larger or is_withdrawn
+        if is_doubtful or counted not in lengths:
+            is_consistent = counted is None and behind is not None and not is_doubtful
+            self.doubts.add(UNCOUNTED if is_consistent else UNPROVEN)
+        agrees = counted in lengths
+        return 0 if is_doubtful and agrees else await self._apart(within, length, list(known), agrees=agrees)
 
-    async def _apart(self, within: DateRange, length: int, known: Sequence[Process]) -> int:
-        """Return the number of processes in the longest times without one of the `known`, which are as many as the
-        account seems to have: a total and a `Skip` may be limited to as many as a response is truncated to."""
+    async def _apart(self, within: DateRange, length: int, known: Sequence[Process], *, agrees: bool = False) -> int:
+        """Return the number of processes in the longest times without one of the `known`: a total and a `Skip` may be
+        limited to as many as a response is truncated to. `agrees`: whether the total is their number, so that the
+        calls are optional, and needed once for a `length`."""
         facts = self.facts
-        if not known or "ProcessKey" in self.filters or facts.recall("apart") == length:
+        if not known or "ProcessKey" in self.filters or (agrees and facts.recall("apart") == length):
             return 0
         times = [ticks // 10 for one in known for ticks in selected_ticks(one, facts.selects)]
         edges = [within.start, *sorted(time for time in times if within.start <= time < within.end), within.end]
         gaps = [gap for start, end in pairwise(edges) if (gap := DateRange.inside(start + SECOND, end)) is not None]
         gaps = sorted(gaps, key=lambda gap: gap.start - gap.end)[:_GAPS]
+        take = partial(ListReader.take, most=BEHIND)
         found = await gather_all(
-            self.optional("apart", partial(ListReader.take, within=gap, most=BEHIND)) for gap in gaps
+            self.optional("apart", partial(take, within=gap)) if agrees else take(self, gap) for gap in gaps
         )
         keys = set[str]().union(*(keys_of(page) for page, _ in filter(None, found))) - {one.key for one in known}
         if None in found:
@@ -258,13 +267,42 @@ class ListReader(msgspec.Struct):
             facts.remember("sample", before.length)
             if before.length >= take or not facts.is_tight(page):
                 break
-            skip += await account._places(before, WHOLE)
+            skip += await account.places(before, WHOLE)
         self.doubt_halves([page])
 
     def doubt_halves(self, pages: Iterable[ActivityPage]) -> None:
         """Add a reason if a part of a process may be cut off behind one of the pages."""
         if any(map(self.facts.may_halve, pages)):
             self.doubts.add(_HALVES)
+
+    def shares_twins(self, parts: Iterable[Process]) -> bool:
+        """Whether items of one process share an entry, in an account with entries that are equal to the last digit."""
+        known: dict[str, Counter[bytes]] = {}
+        shares = False
+        for part in parts:
+            contents = contents_of(part.entries)
+            self.facts.has_twins |= contents.total() > len(contents)
+            before = known.setdefault(part.key, Counter())
+            shares |= not before.keys().isdisjoint(contents)
+            before |= contents
+        return shares and self.facts.has_twins
+
+    async def _check_part(self, process: Process, within: DateRange) -> None:
+        """Raise SourceFailed if a response for a range, with a single item, lacks another one of its process, which has
+        entries on later days of the range, and no `Skip` returns it."""
+        facts, times = self.facts, selected_ticks(process, None)
+        later = DateRange((max(times, default=0) // 10 // DAY + 1) * DAY, min(within.end, facts.latest - 2 * DAY))
+        checked = facts.recall("parts") or 0
+        if "ProcessKey" in self.filters or not times or later.end - later.start < DAY or checked >= _CHECKED:
+            return
+        facts.remember("parts", checked + 1)
+        one, beyond = self.one(process.key), DateRange(facts.latest, self.ever.end)
+        calls = [(later, 0, 1), (beyond, 0, 0), (within, 1, 0)]  # with the number of processes that shows the part
+        found = [await one.after(part, skip, "part", most=1) for part, skip, _ in calls]
+        if all(page is not None and page.length == number for page, (*_, number) in zip(found, calls, strict=True)):
+            raise SourceFailed(
+                "the provider truncates responses, and returns no other part of an envelope than the first"
+            )
 
     def _is_unavailable(self, kind: str) -> bool:
         """Whether optional calls of a kind failed for now, rather than that the provider refuses them."""
@@ -276,7 +314,7 @@ class ListReader(msgspec.Struct):
         as the longest response contains, no other follows."""
         skip = max(1, end + 1 - max((page.length for page in pages), default=0))
         rest, _ = await self.take(within, self.most, skip)
-        return 0 < await self._places(rest, within) == end - skip
+        return 0 < await self.places(rest, within) == end - skip
 
     async def is_endless(self, within: DateRange) -> bool:
         """Whether a `Skip` after all processes takes no effect, in a list with any."""
@@ -304,16 +342,26 @@ class ListReader(msgspec.Struct):
         if total and facts.total_excess is None:
             if facts.known is None:
                 await account.after(WHOLE, 0, "known")
-            if facts.known and (alone := await account.one(facts.known).count(facts.ever or WHOLE)) is not None:
-                facts.total_excess = max(0, alone - 1)
-                facts.totals_are_wrong = alone > 1 and await account.count(NOTHING) != alone - 1
+            if facts.known and (alone := await account.one(facts.known).count(self.ever)) is not None:
+                none = await account.count(NOTHING) if alone > 1 else alone - 1
+                facts.total_excess = max(0, none or 0)
+                facts.totals_are_wrong = none != alone - 1 and not await self._counts_items(
+                    facts.known, alone - (none or 0)
+                )
         return None if total is None or facts.totals_are_wrong else max(0, total - (facts.total_excess or 0))
 
-    async def _places(self, page: ActivityPage, within: DateRange) -> int:
+    async def _counts_items(self, key: str, total: int) -> bool:
+        """Whether a process has as many items as its `total`, if `Take` and `Skip` count items."""
+        if not self.facts.counts_items:
+            return False
+        alone = await self.one(key).after(self.ever, 0, "items")
+        return alone is not None and alone.items == total
+
+    async def places(self, page: ActivityPage, within: DateRange) -> int:
         """Return the `Skip` after a response."""
         if page.split is not None:
             await self._find_unit(page.split, within)
-        return page.items if self.facts.counts_items else page.length
+        return self.facts.places(page)
 
     async def _find_unit(self, key: str, within: DateRange) -> None:
         """Determine whether `Skip` counts processes or items, by a process of several items with a `Take` of 1."""
@@ -351,6 +399,10 @@ class ListReader(msgspec.Struct):
         self.facts.sample(page)
         if self.facts.truncates:
             self.doubt_halves([page])
-        if page.split is not None and any(process.is_ambiguous for process in page.processes):
+            if page.processes and page.items == 1 and self.facts.may_halve(page):
+                await self._check_part(page.processes[0], within)
+        if page.split is not None and (
+            any(one.is_ambiguous for one in page.processes) or self.shares_twins(page.parts)
+        ):
             self.doubts.add(TWINS)
         return page

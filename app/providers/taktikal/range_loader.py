@@ -59,7 +59,7 @@ class RangeLoader(PagedReader):
         SourceError."""
         total = await self.count(within)
         if total is None:
-            return (await self.take(within, enough))[0].length
+            return await self.places((await self.take(within, enough))[0], within)
         return max(0, total - (self.facts.total_excess or 0))
 
     async def attempt(self, within: DateRange, take: int, total: int | None = None) -> list[Process] | TooMany:
@@ -68,13 +68,14 @@ class RangeLoader(PagedReader):
         page, take = await self.take(within, 1 << (take + _MARGIN - 1).bit_length())
         lacking = 0 if page.length == total == 0 else await self._lacking(page, take, within, total)
         if lacking:
-            is_truncated = 0 < page.length < take
+            places = self.facts.places(page)
+            is_truncated = 0 < places < take
             self.facts.truncates = self.facts.truncates or is_truncated
             if is_truncated and (lacking > JOINED or self.facts.is_past(within.end)):
                 self.facts.cut(page)
             is_limited = (is_truncated or take == self.most) and self.facts.recall("limited pages") is None
-            behind = await self.after(within, _FEW * page.length, most=1) if is_limited else None
-            return TooMany(page.length + lacking, few=behind is not None and behind.length == 0)
+            behind = await self.after(within, _FEW * places, most=1) if is_limited else None
+            return TooMany(places + lacking, few=behind is not None and behind.length == 0)
         if total not in (None, page.length, page.items) and await self.count(within) == total:
             self.facts.contradicted(total, page.length)
             if total > page.length:
@@ -122,11 +123,6 @@ class RangeLoader(PagedReader):
             except SourceFailed:
                 self.facts.remember("limited pages", total)
         return None
-
-    @property
-    def ever(self) -> DateRange:
-        """Return the longest range that the server is known to accept."""
-        return self.facts.ever or WHOLE
 
     async def count_ever(self) -> int | None:
         """Return the total of everything, from year 1 on if the server accepts that, or None if it sends none. Raises

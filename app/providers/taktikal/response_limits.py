@@ -29,6 +29,7 @@ class ResponseLimits(Observations):
         #: Whether `Take` and `Skip` count items, if a process has several.
         self.counts_items: bool | None = None
         self.splits = False  # whether a process had several items
+        self.has_twins = False  # whether a process of several items had equal entries
         self.is_shuffled = False  # whether a list had another order in the next call
         self.longest = 0  # items of the longest response, truncated or not
         self.truncates = False  # whether a response was truncated below its `Take`
@@ -51,6 +52,10 @@ class ResponseLimits(Observations):
         if page.length > self.honoured:
             self.honoured = page.length
             self.note("longest_answer", page.length, "the processes in one answer")
+
+    def places(self, page: ActivityPage) -> int:
+        """Return the number of a response's processes, or of its items if `Take` and `Skip` count those."""
+        return page.items if self.counts_items else page.length
 
     def weigh(self, size: int) -> None:
         """Record the bytes of a process; the estimate decreases slowly."""
@@ -93,9 +98,10 @@ class ResponseLimits(Observations):
     def cut(self, page: ActivityPage) -> None:
         """Record a truncated response. A single one may be an error, and its limit would make every page cost a hundred
         calls: it needs two within AGAIN, is valid for as long, and is then renewed by one of the same length."""
-        now, length, self.truncates = self._clock(), page.length, True
-        self.honoured = min(self.honoured, length)
-        self._honoured_at = {t: (min(one, length), min(two, page.items)) for t, (one, two) in self._honoured_at.items()}
+        now, length, self.truncates = self._clock(), self.places(page), True
+        self.honoured = min(self.honoured, page.length)
+        held = self._honoured_at.items()
+        self._honoured_at = {t: (min(one, page.length), min(two, page.items)) for t, (one, two) in held}
         self.cuts.add(length)
         self._honoured_size = min(self._honoured_size, page.size)
         again = self._cuts_at is not None and self._cuts_at[0] == length
