@@ -236,3 +236,29 @@ def test_rank_is_the_number_of_rows_before_a_time(log: Log, seed: int) -> None:
     read = walk.consecutive()
     assert read is not None
     assert read.rank(start) == sum(row.time < start for row in log.rows)
+
+
+@pytest.mark.parametrize("states_number", [True, False])
+def test_equal_rows_after_the_end_are_no_twins_if_the_page_states_its_own_number(states_number: bool) -> None:
+    """A server returns its last page for each later one. All rows are equal, so that only the number shows it."""
+    rows = [Row(10, 1)] * 4
+    walk: PositionReader[Row] = PositionReader(ascending=True, start=0, stop=100, skew=0, page_size=2, now=200)
+    while wanted := walk.wanted(10, 4):
+        sent = {page: min(page, 2) for page in wanted}
+        walk.add(
+            [
+                Response(page, rows[2 * own - 2 : 2 * own], len(rows), number=own if states_number else None)
+                for page, own in sent.items()
+            ]
+        )
+    taken = walk.take()
+    assert taken.ended
+    assert walk.ending.may_be_twins is not states_number
+    assert not states_number or [row for _, row in taken.rows] == rows
+
+
+def test_pages_larger_than_requested_are_detected() -> None:
+    walk: PositionReader[Row] = PositionReader(ascending=True, start=0, stop=100, skew=0, page_size=2, now=0)
+    with pytest.raises(OddPages) as odd:
+        walk.add([Response(1, [Row(n, n) for n in range(3)], 90)])
+    assert odd.value.page_size == 3
