@@ -158,9 +158,9 @@ class FeedSettings(msgspec.Struct, frozen=True):
     pseudonyms: Pseudonyms | None = None  #: of people, for callers without `pii:read`
 
 
-#: Of each stream (source, name) its part of recent pages, in thousandths, by all streams of the page. A first page
-#: requests from each stream its likely part, because missing records cost another round of calls, and unused ones are
-#: read again for the next page.
+#: Of each stream (source, name) its part of recent pages, in thousandths, by all streams of the page; the last page
+#: counts half. A first page requests from each stream its likely part, because missing records cost another round of
+#: calls, and unused ones are read again for the next page.
 Shares = MutableMapping[frozenset[tuple[str, str]], Mapping[tuple[str, str], int]]
 
 
@@ -178,7 +178,7 @@ class FeedCall(msgspec.Struct, frozen=True):
 
 
 _SPARE = 10  #: records beyond a stream's likely share of a page, because a second request costs more
-_UNKNOWN_SHARE = 100  #: records of a first request if the shares of several streams are unknown
+UNKNOWN_SHARE = 100  #: records of a first request if the shares of several streams are unknown
 _MAX_WANT = 2000  #: records of one request if filters discard most of them
 
 
@@ -217,4 +217,4 @@ class Reading(Stream, kw_only=True):
             return min(missing, missing * self.old.share * 9 // 8000 + _SPARE)
         # In eighths, rounded up, because a share that is slightly too small costs a call.
         share = missing // streams if usual is None else (usual // 125 + 1) * missing // 8
-        return min(missing, max(_UNKNOWN_SHARE, share))
+        return min(missing, max(UNKNOWN_SHARE, share))

@@ -14,7 +14,7 @@ from app.domain.errors import SourceError, SourceForbidden, SourcesFailed, Sourc
 from app.domain.position import Position, is_beyond, later_position
 from app.domain.query import GATEWAY_FILTERS, JOINED_FILTERS, OWN_FILTERS
 from app.domain.times import DAY, SECOND
-from app.feed.model import FeedCall, Page, Reading, SourceStatus, gaps_of
+from app.feed.model import UNKNOWN_SHARE, FeedCall, Page, Reading, SourceStatus, gaps_of
 from app.feed.visibility import filter_for, native_query
 from app.paging.cursor import StreamState, WalkState
 from app.paging.merge import Merge
@@ -97,9 +97,11 @@ class PageBuilder:
             raise SourcesFailed(errors, all_failed=True)
         if may_exceed and len(merge.records) == walk.limit:
             merge.extend()
-        if merge.records:
-            given = Counter(merge.origins)
-            shares = {(one.source, one.name): 1000 * given[one] // len(merge.records) for one in merge.streams}
+        if len(merge.records) >= UNKNOWN_SHARE:  # a smaller page shows little, and its first request is as large
+            given, shares = Counter(merge.origins), dict[tuple[str, str], int]()
+            for one in merge.streams:
+                share = 1000 * given[one] // len(merge.records)
+                shares[one.source, one.name] = (self._usual.get((one.source, one.name), share) + share) // 2
             self._call.shares[self._streams] = shares
         boundary = merge.boundary() or walk.position
         stopped = merge.has_more and len(merge.records) < walk.limit and any(one.stopped for one in merge.streams)
