@@ -20,7 +20,7 @@ _PERSONAL_PARTS = ("sign", "invit", "magic", "access", "attachment", "recipient"
 #: Where people sign on to a service, which is the same for all of them.
 _SIGN_ON = re.compile(r"singlesign(?:on|out)|sign(?:on|out)\Z")
 #: Names under which a provider keeps people and files, whose members' `url` lets its holder sign or read.
-_HOLDERS = ("signee", "signer", "attachment", "recipient", "invit")
+_HOLDERS = ("signee", "signer", "attachment", "recipient", "invit", "party", "parties", "participant")
 
 _SHORTEST = 8  #: characters of a link that is searched for in other texts
 _SHORTEST_PATH = 12  #: characters of its path that are searched for without its host

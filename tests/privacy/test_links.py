@@ -45,6 +45,8 @@ def test_names_of_public_links(name: str) -> None:
 def test_every_link_of_a_person_or_file_is_personal() -> None:
     sent = {"recipient": {"id": 1, "portalUrl": LINK, "deep": [{"href": "x"}]}, "invitation": {"url": LINK}}
     assert without_links(sent) == {"recipient": {"id": 1, "deep": [{}]}, "invitation": {}}
+    assert without_links({"party": {"link": LINK}, "parties": [{"url": LINK}]}) == {"party": {}, "parties": [{}]}
+    assert without_links({"mainParticipant": {"href": LINK}}) == {"mainParticipant": {}}
 
 
 def test_only_links_of_removed_members_are_searched_elsewhere() -> None:
