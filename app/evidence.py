@@ -151,7 +151,7 @@ def verify(lines: Iterable[bytes], keys: Mapping[str, Any]) -> Verdict:
         kids.append(kid)
         sha256, count, last = hashlib.sha256(), 0, None
     if last is not None:
-        why = "have no manifest behind them: the file was cut, added to or never signed"
+        why = "have no manifest after them: the file was cut, added to or never signed"
         raise Refusal(f"{count} lines up to line {last} {why}")
     if not manifests:
         raise Refusal("the file is empty")

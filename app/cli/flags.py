@@ -32,7 +32,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print the API's JSON.")]
 
 _TIME = "A duration back from now (7d, 12h, P7D), today, yesterday, a date or an RFC 3339 time; UTC."
 _TIMES = {
-    "since": f"Only events at or after this time. {_TIME} Default: 30 days ago, or now where the command has no end.",
+    "since": f"Only events at or after this time. {_TIME} Default: ",
     "until": f"Only events before this time. {_TIME} Default: now.",
 }
 
@@ -45,14 +45,18 @@ FILTERS = {
 }
 
 
-def command(function: Callable[..., int | None], *, broken_pipe: int = 0) -> Callable[..., None]:
+def command(
+    function: Callable[..., int | None], *, broken_pipe: int = 0, begin: str = "30 days ago"
+) -> Callable[..., None]:
     """Return a typer command that exits with the code of `function` and reports its errors.
 
-    If `function` takes `filters`, the command has a flag for each filter. `broken_pipe`: see `reported`."""
+    If `function` takes `filters`, the command has a flag for each filter. `begin`: the default of `--since`; a command
+    that begins "now" has no end, and no `--until`. `broken_pipe`: see `reported`."""
+    names = {field: name for field, name in FILTERS.items() if name != "until" or begin != "now"}
     signature = inspect.signature(function, eval_str=True)
     parameters = [one for one in signature.parameters.values() if one.name != "filters"]
     has_filters = "filters" in signature.parameters
-    for field, name in FILTERS.items() if has_filters else ():
+    for field, name in names.items() if has_filters else ():
         info, base = EventQuery.model_fields[field], name.removesuffix(".not")
         known = choices(info.annotation)
         text = (info.description or "").replace("`GET /sources`", "audit-gateway sources")
@@ -60,7 +64,7 @@ def command(function: Callable[..., int | None], *, broken_pipe: int = 0) -> Cal
         option = typer.Option(
             flag(name),
             *([flag(f"not_{base}")] if base != name else []),
-            help=_TIMES.get(name) or text.replace("`", ""),
+            help=_TIMES.get(name, text.replace("`", "")) + f"{begin}." * (name == "since"),
             metavar="TIME" if field in _TIMES else "TEXT",
         )
         kind: Any = list[str] | None if parameter_names(EventQuery)[name] else str | None
@@ -69,7 +73,7 @@ def command(function: Callable[..., int | None], *, broken_pipe: int = 0) -> Cal
 
     def run(**values: Any) -> None:
         if has_filters:
-            given = {name: values.pop(field) for field, name in FILTERS.items()}
+            given = {name: values.pop(field) for field, name in names.items()}
             # An empty text is an error of the API's; dropped here, it would widen the answer.
             texts = {name: [value] if isinstance(value, str) else value or () for name, value in given.items()}
             values["filters"] = tuple((name, text) for name, found in texts.items() for text in found)

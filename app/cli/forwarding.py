@@ -15,7 +15,7 @@ import typer
 
 from app.cli.client import connected
 from app.cli.failures import TRANSIENT, USAGE, Failure, Problem, sentence
-from app.cli.flags import Config, Filters, Include, Partial, query_pairs
+from app.cli.flags import Config, Filters, Include, query_pairs
 from app.cli.output import lines_of
 from app.config import read_environment
 from app.domain.errors import ConfigurationError
@@ -113,7 +113,9 @@ def forward(
     ca: Annotated[Path | None, typer.Option(help="Authorities (PEM) in place of all others.")] = None,
     client_cert: Annotated[Path | None, typer.Option(help="Client certificate and key (PEM) for mutual TLS.")] = None,
     metrics: Annotated[str | None, typer.Option(help="Serve Prometheus metrics there, such as 127.0.0.1:9464.")] = None,
-    partial: Partial = False,
+    partial: Annotated[
+        bool, typer.Option("--partial", help="Continue without a source that fails; its events follow later.")
+    ] = False,
     include: Include = None,
     config: Config = None,
 ) -> None:
@@ -123,8 +125,6 @@ def forward(
     continues there. FORWARD_SECRET signs webhooks (whsec_..., several separated by blanks); FORWARD_TOKEN is the bearer
     or HEC token. Both also from .env.
     """
-    if "until" in dict(filters):
-        raise Failure("forward has no end; leave out --until", USAGE)
     since = () if "since" in dict(filters) else (("since", "now"),)
     pairs = query_pairs((*filters, *since), order="asc", partial=partial, follow=True, include=include)
     asked = shlex.join(

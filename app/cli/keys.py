@@ -17,7 +17,7 @@ from rich.table import Table
 
 from app.api.api_keys import append_key, hash_of, make_api_key, new_key, read_keys
 from app.cli.failures import INCOMPLETE, USAGE, Failure, print_error
-from app.cli.output import console, write_bytes
+from app.cli.output import print_table, write_bytes
 from app.config import check_regular, read_environment, read_text, split
 from app.domain.caller import SCOPES
 from app.domain.errors import ConfigurationError
@@ -93,7 +93,7 @@ def list_keys(
         state = "valid" if not until else f"expired {until}" if (key.expires or 0) <= now_micros() else f"until {until}"
         sources = "all" if key.sources is None else ", ".join(sorted(key.sources))
         table.add_row(key.name, state, ", ".join(sorted(key.scopes)), sources, key.rate or "-", key.hash[:8])
-    console().print(table)
+    print_table(table)
 
 
 def revoke_keys(
@@ -109,8 +109,8 @@ def revoke_keys(
         raise ConfigurationError(f"{file} has no key of the name {name}; it has {others}.")
     kept = [line for line in text.splitlines() if all(key.name != name for key in read_keys(line, str(file)))]
     replace_file(file, "".join(f"{line}\n" for line in kept), mode=stat.S_IMODE(file.stat().st_mode))
-    keys = "1 key" if names.count(name) == 1 else f"{names.count(name)} keys"
-    print(f"Revoked {keys} of {name}; a running gateway refuses it within a second.", file=sys.stderr)
+    keys, them = ("1 key", "it") if names.count(name) == 1 else (f"{names.count(name)} keys", "them")
+    print(f"Revoked {keys} of {name}; a running gateway refuses {them} within a second.", file=sys.stderr)
 
 
 def _check_writable(file: Path) -> None:

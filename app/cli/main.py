@@ -138,12 +138,14 @@ def probe(
     return probe_sources(config, wait)
 
 
+BEGINS = {events: "30 days ago, or now with --follow", forward: "now"}
 # In the order of the help.
 for function, epilog in (
     (serve, None), (events, EPILOG), (count, EPILOG), (export, EPILOG), (forward, EPILOG), (event, EPILOG),
     (sources, EPILOG), (mcp, EPILOG), (verify, None), (openapi, None), (probe, None),
 ):  # fmt: skip
-    cli.command(epilog=epilog)(command(function, broken_pipe=FAILED if function is export else 0))
+    broken_pipe = FAILED if function is export else 0
+    cli.command(epilog=epilog)(command(function, broken_pipe=broken_pipe, begin=BEGINS.get(function, "30 days ago")))
 keys.command("signing")(command(signing_key))
 keys.command("new")(command(make_key))
 keys.command("list")(command(list_keys))
@@ -153,6 +155,8 @@ cli.add_typer(keys, name="keys")
 
 def main() -> None:
     """Run the command line. A failing standard output prints one line on standard error, with exit code 1."""
+    if sys.stderr is None:  # closed, as by 2>&-
+        sys.stderr = Path(os.devnull).open("w")  # noqa: SIM115  # until the process ends
     try:
         with reported():
             try:

@@ -38,6 +38,17 @@ def console(*, stderr: bool = False) -> Console:
     return _Console(stderr=stderr, highlight=False, markup=False, emoji=False, color_system=system)
 
 
+WHOLE = 100_000  #: columns of a console that cuts and wraps nothing
+
+
+def print_table(table: Table) -> None:
+    """Print a table: on a terminal within its width, elsewhere, such as in a pipe, one line a row."""
+    target = console()
+    if not sys.stdout.isatty():
+        target.width = WHOLE
+    target.print(table)
+
+
 def plain_table(*headings: str, has_headings: bool = True, gap: int = 2) -> Table:
     """Return a table without lines, with `gap` cells between two columns."""
     return Table(*headings, box=None, pad_edge=False, padding=(0, gap, 0, 0), show_header=has_headings)

@@ -18,7 +18,7 @@ from rich.text import Text
 from app.cli.client import connected, walk
 from app.cli.failures import USAGE, Failure, Notices, Problem, print_error, printable, without_failed
 from app.cli.flags import AsJson, By, Config, Filters, Include, Order, Partial, query_pairs
-from app.cli.output import console, json_line, lines_of, plain_table, write_bytes
+from app.cli.output import WHOLE, console, json_line, lines_of, plain_table, print_table, write_bytes
 from app.forward import Json
 
 _HEADINGS = ("time (UTC)", "source", "type", "envelope", "actor", "recipient")
@@ -58,7 +58,7 @@ class EventTable:
     def __init__(self, console: Console, *, cut: bool, wide: bool = False) -> None:
         self._console, self._wide, self._cut, self._has_headings = console, wide, cut, True
         if not cut:
-            console.width = 100_000
+            console.width = WHOLE
 
     def add(self, events: Sequence[Json]) -> None:
         if not events:
@@ -135,7 +135,7 @@ def events(
             code = notices.end()
     if table is not None and sys.stderr.isatty():
         if more and shown:
-            print_error(f"more than these {shown} events match; add --limit N or --all")
+            print_error("more events match; add --limit N or --all")
         elif not shown:
             # With an envelope's id the window begins at the beginning.
             has_window = "envelope_id" not in dict(filters)
@@ -174,12 +174,12 @@ def count(
     for group in totals.get("groups") or ():
         groups.add_row(printable(str(group["key"])), f"{group['value']:,}")
     if groups.rows:
-        console().print(groups)
-        console().print()
+        print_table(groups)
+        print()
     for name, total in (*((source["name"], source) for source in totals["sources"]), ("total", totals)):
         relation = _RELATIONS.get(total["relation"], f"{total['relation']} ")
         table.add_row(printable(str(name)), f"{relation}{total['value']:,}", str(total["unit"]))
-    console().print(table)
+    print_table(table)
 
 
 def event(
@@ -210,4 +210,4 @@ def sources(as_json: AsJson = False, config: Config = None) -> None:
         state = (health.get(name) or "-" for name in ("circuit", "paused_until"))
         cells = (source["name"], source["provider"], *state)
         table.add_row(*map(printable, cells), f"{source['settle']:g} s", native)
-    console().print(table)
+    print_table(table)

@@ -147,7 +147,9 @@ class Forwarder:
         for attempt in stamina.retry_context(on=on_failure, attempts=None, timeout=None, **_WAITS):
             with attempt:
                 result = call()
-        self._failure = ""
+        if self._failure:
+            self._failure = ""
+            log.info(f"{side}_works_again")
         return result
 
     def _note_gaps(self, page: Page) -> None:

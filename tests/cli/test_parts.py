@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import io
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -181,6 +184,34 @@ def test_a_source_without_calls_is_listed(tmp_path: Path) -> None:
     with answering(lambda request, _: send(request, body)) as address:
         done = call("sources", env={"GATEWAY_URL": f"http://{address}"}, cwd=tmp_path)
     assert done.stdout.splitlines()[1].split() == ["north", "own", "-", "-", "30", "s", "since"], done.stderr
+
+
+def test_a_piped_list_of_sources_has_one_line_each(tmp_path: Path) -> None:
+    filters = dict.fromkeys((f"a_rather_long_filter_{number}" for number in range(9)), "native")
+    source = {"name": "north" * 20, "provider": "own", "filters": filters, "settle": 30.0, "health": None}
+    body = json.dumps({"data": [source]}).encode()
+    with answering(lambda request, _: send(request, body)) as address:
+        done = call("sources", env={"GATEWAY_URL": f"http://{address}"}, cwd=tmp_path)
+    _, line = done.stdout.splitlines()
+    assert source["name"] in line
+    assert line.rstrip().endswith("a_rather_long_filter_8")
+
+
+def test_a_closed_standard_error_fails_no_command(tmp_path: Path) -> None:
+    (tmp_path / "keys.jsonl").touch()
+    command = f"{sys.executable} -m app.cli.main keys list --file keys.jsonl 2>&-"
+    env = {**os.environ, "PYTHONPATH": os.fspath(Path(__file__).parents[2])}
+    done = subprocess.run(["sh", "-c", command], cwd=tmp_path, env=env, stdout=subprocess.PIPE, text=True, check=False)
+    assert (done.returncode, done.stdout.split()) == (0, ["name", "state", "scopes", "sources", "rate", "hash"])
+
+
+def test_a_command_without_end_has_no_flag_for_it(tmp_path: Path) -> None:
+    shown = " ".join(call("forward", "--help", env={}, cwd=tmp_path).stdout.split())
+    assert "--until" not in shown
+    assert "an RFC 3339 time; UTC. Default: now." in shown
+    shown = " ".join(call("events", "--help", env={}, cwd=tmp_path).stdout.split())
+    assert "--until TIME" in shown
+    assert "Default: 30 days ago, or now with --follow." in shown
 
 
 def test_a_second_export_into_one_file_is_refused(tmp_path: Path) -> None:

@@ -129,6 +129,17 @@ def test_the_cursor_moves_only_after_acceptance(tmp_path: Path) -> None:
     assert (next_run.received, next_run.stored.events) == ([["evt_4"]], 4)
 
 
+def test_a_failure_and_its_end_are_logged_once_each(tmp_path: Path) -> None:
+    pages = {"": page(1, after=1, more=True), "cursor-1": page(2, after=2, more=False)}
+    one = World(tmp_path / "c", pages, [Temporary("answered 500"), Temporary("answered 500"), None, None])
+    with structlog.testing.capture_logs() as lines:
+        one.run()
+    assert [(line["event"], line.get("reason")) for line in lines[1:]] == [
+        ("receiver_failed", "answered 500"),
+        ("receiver_works_again", None),
+    ]
+
+
 def test_a_failed_source_holds_the_lag(tmp_path: Path) -> None:
     one = World(tmp_path / "c", {"": page(1, after=1, more=False, status="failed")})
     one.run([("partial", "true")])
