@@ -1,4 +1,4 @@
-"""Debian's chromium, and a page that is watched: what it asked for, and what it complained about."""
+"""Debian's chromium, and pages whose requests and errors are recorded."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -29,7 +29,8 @@ def chromium() -> Iterator[playwright.Browser]:
 
 @dataclass
 class Watched:
-    """A page of a browser of its own. `complaints`: errors in its console, and exceptions of its scripts."""
+    """A page in its own browser context. `complaints`: warnings and errors in its console, and exceptions of its
+    scripts."""
 
     page: playwright.Page
     requested: list[str] = field(default_factory=list)
@@ -46,7 +47,7 @@ class Watched:
             self.complaints.append(message.text)
 
     def assert_quiet(self, url: str, expected: str = "") -> None:
-        """Nothing was asked of anybody but `url`, and nothing complained about (but for lines with `expected`)."""
+        """Check that all requests went to `url`, and that there were no errors, except those with `expected`."""
         own = urlsplit(url).netloc
         elsewhere = [one for one in self.requested if urlsplit(one).netloc != own and not one.startswith(_LOCAL)]
         assert elsewhere == []
@@ -58,7 +59,7 @@ _LOCAL = ("data:", "blob:")
 
 @contextmanager
 def opened(browser: playwright.Browser, **context: Any) -> Iterator[Watched]:
-    """A page in a context of its own; `context`: playwright's options, such as `color_scheme`."""
+    """Yield a page in a new context. `context`: playwright's options, such as `color_scheme`."""
     options = {"viewport": {"width": 1280, "height": 900}, "timezone_id": "Asia/Kolkata", **context}
     own = browser.new_context(**options)
     yield Watched(own.new_page())

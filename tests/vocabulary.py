@@ -1,4 +1,4 @@
-"""The type table of contract section 2, written out by hand: tests compare the mappings with it, row by row."""
+"""The type table of contract section 2, independent of the shipped mappings, which tests compare with it."""
 
 TAKTIKAL = {
     "Created": "envelope.created",
@@ -33,7 +33,7 @@ TAKTIKAL = {
     "Signup:failed": "notification.failed",
     "sms:delivered": "notification.delivered",
     "CONFIRMATION:DELIVERED": "notification.delivered",
-    # Nothing that anybody has documented.
+    # Undocumented.
     "SMS:QUEUED": "unknown",
     "SMS:": "unknown",
     ":delivered": "unknown",

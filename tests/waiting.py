@@ -1,26 +1,26 @@
-"""Waiting for what comes with time, however busy the machine is."""
+"""Wait for a condition, also on a busy machine."""
 
 import asyncio
 import inspect
 import time
 from collections.abc import Awaitable, Callable
 
-LONG = 60  #: seconds; longer than anything takes that comes at all
+TIMEOUT = 60  #: seconds
 
 
-async def until(holds: Callable[[], bool | Awaitable[bool]]) -> None:
-    """Returns once it holds."""
-    async with asyncio.timeout(LONG):
+async def until(condition: Callable[[], bool | Awaitable[bool]]) -> None:
+    """Return as soon as the condition is true."""
+    async with asyncio.timeout(TIMEOUT):
         while True:
-            found = holds()
+            found = condition()
             if await found if inspect.isawaitable(found) else found:
                 return
             await asyncio.sleep(0.01)
 
 
-def wait_until(holds: Callable[[], object]) -> None:
-    """The same in a test that is no coroutine."""
-    deadline = time.monotonic() + LONG
-    while not holds():
-        assert time.monotonic() < deadline, "it never came true"
+def wait_until(condition: Callable[[], object]) -> None:
+    """The same outside of a coroutine."""
+    deadline = time.monotonic() + TIMEOUT
+    while not condition():
+        assert time.monotonic() < deadline, "the condition did not become true"
         time.sleep(0.01)

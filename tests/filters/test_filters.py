@@ -208,7 +208,6 @@ async def count(feed: Feed, *keys: str) -> tuple[Any, Any]:
 
 
 @pytest.mark.parametrize("key_case", ["honoured", "ignored"])
-@pytest.mark.parametrize("order", ["asc", "desc"])
 async def test_one_envelope_in_several_spellings_is_returned_once(key_case: Any, order: str) -> None:
     async with world(taktikal=EmulatorOptions(events=300, key_case=key_case)) as one:
         feed = one.gateway()

@@ -32,7 +32,6 @@ def smooth(clock: Clock, count: int, days: int) -> SubnotoEmulator:
     return SubnotoEmulator(SubnotoOptions(), clock=clock, records=records)
 
 
-@pytest.mark.parametrize("order", ["desc", "asc"])
 async def test_a_window_in_a_smooth_history_is_found_in_few_calls(order: str) -> None:
     clock = Clock()
     async with world(subnoto=smooth(clock, 50_000, 120), clock=clock) as one:

@@ -152,7 +152,6 @@ async def test_each_event_of_subnoto_exactly_once(options: dict[str, Any]) -> No
         await check(one, grow=lambda: one.clock.advance(minutes=3))
 
 
-@pytest.mark.parametrize("order", ["asc", "desc"])
 @pytest.mark.parametrize("options", UNSTEADY.values(), ids=UNSTEADY.keys())
 async def test_a_log_that_changes_or_has_a_wrong_time_loses_no_event(options: dict[str, Any], order: str) -> None:
     """A cold and a warm process return each record once that is not removed and has a time within the window."""
@@ -167,7 +166,6 @@ async def test_a_log_that_changes_or_has_a_wrong_time_loses_no_event(options: di
             assert (before & after) - set(found.rows) == set()
 
 
-@pytest.mark.parametrize("order", ["asc", "desc"])
 @pytest.mark.parametrize("cap", [0, 100])
 @pytest.mark.parametrize("limit", [1, 50, 100, 1000])
 async def test_a_full_last_page_that_is_repeated_beyond_a_low_total_is_read_once(

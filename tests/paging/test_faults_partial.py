@@ -67,7 +67,6 @@ async def test_one_failing_source_fails_the_call(kind: str, source: str) -> None
         assert [r.key for r in first.records + second.records] == [r.key for r in (await ask(feed, limit=100)).records]
 
 
-@pytest.mark.parametrize("order", ["asc", "desc"])
 @pytest.mark.parametrize("seed", range(4))
 async def test_sources_that_fail_and_recover_lose_and_repeat_nothing(order: str, seed: int) -> None:
     rng = random.Random(f"{order} {seed}")
@@ -171,7 +170,6 @@ async def test_a_category_without_permission_is_forbidden_and_the_others_answer(
 NO_PERMISSION = b'{"statusCode": 403, "error": {"code": "AUTHORIZATION_ERROR"}, "requestId": "r"}'
 
 
-@pytest.mark.parametrize("order", ["asc", "desc"])
 async def test_a_permission_removed_during_a_walk_fails_the_call_and_loses_nothing(order: str) -> None:
     async with small() as one:
         feed = one.gateway()

@@ -23,7 +23,6 @@ def append_rare_events(one: World, count: int) -> None:
         one.subnoto.history.append("ENVELOPE_OPENED", timestamp=moment, author=RARE)
 
 
-@pytest.mark.parametrize("order", ["asc", "desc"])
 async def test_all_rare_events_of_subnoto_are_found_within_the_budget(order: str) -> None:
     """`scanned_to` never moves back."""
     envelope = "11111111-1111-4111-8111-111111111111"
@@ -51,7 +50,6 @@ async def test_all_rare_events_of_subnoto_are_found_within_the_budget(order: str
         assert one.refused() == []
 
 
-@pytest.mark.parametrize("order", ["asc", "desc"])
 @pytest.mark.parametrize("selects", ["activity", "creation"])
 async def test_a_small_budget_loses_nothing_of_either_provider(order: str, selects: Any) -> None:
     async with world(
@@ -69,7 +67,6 @@ async def test_a_small_budget_loses_nothing_of_either_provider(order: str, selec
         assert one.refused() == []
 
 
-@pytest.mark.parametrize("order", ["asc", "desc"])
 @pytest.mark.parametrize("scan", [1, 2, 10])
 async def test_a_walk_passes_a_burst_larger_than_the_budget(order: str, scan: int) -> None:
     """One millisecond contains more records than a page may read."""

@@ -15,7 +15,6 @@ from tests.properties.test_moving_logs import NOW, FakeLog, cold_state, read, ro
 HOUR = 3600 * SECOND
 
 
-@pytest.mark.parametrize("order", ["asc", "desc"])
 @pytest.mark.parametrize("limit", [7, 1000])
 @pytest.mark.parametrize("step", [SECOND, HOUR])
 @pytest.mark.parametrize("claims_shown", [True, False])
@@ -29,7 +28,6 @@ def test_one_truncated_response_hides_no_row(count: int, claims_shown: bool, ste
         assert total_of(log, 0, NOW) == (count, "eq")
 
 
-@pytest.mark.parametrize("order", ["asc", "desc"])
 @pytest.mark.parametrize("lack", [1, 5])
 @pytest.mark.parametrize("warm", [True, False])
 @pytest.mark.parametrize("count", [30, 80, 130, 330])
@@ -44,7 +42,6 @@ def test_totals_that_lack_the_rows_of_a_truncated_page_hide_none(count: int, war
     assert total_of(log, 0, NOW) == (count, "eq")
 
 
-@pytest.mark.parametrize("order", ["asc", "desc"])
 @pytest.mark.parametrize("seed", range(40))
 def test_responses_truncated_now_and_then_hide_no_row(seed: int, order: Any) -> None:
     rng = random.Random(seed)
@@ -59,7 +56,6 @@ def test_responses_truncated_now_and_then_hide_no_row(seed: int, order: Any) -> 
         pass
 
 
-@pytest.mark.parametrize("order", ["asc", "desc"])
 @pytest.mark.parametrize("count", [1, 49, 80, 300])
 @pytest.mark.parametrize("step", [SECOND // 100, SECOND])
 def test_totals_of_the_rows_up_to_the_page_hide_no_recent_row(step: int, count: int, order: Any) -> None:
@@ -114,7 +110,6 @@ def test_a_count_is_never_negative(remove_at: int) -> None:
         assert value == 1 or relation == "estimate"
 
 
-@pytest.mark.parametrize("order", ["asc", "desc"])
 @pytest.mark.parametrize("off", [1, 50, 100])
 @pytest.mark.parametrize("count", [30, 80, 100])
 def test_a_repeated_last_page_that_a_total_includes_is_not_counted(count: int, off: int, order: Any) -> None:
@@ -126,7 +121,6 @@ def test_a_repeated_last_page_that_a_total_includes_is_not_counted(count: int, o
         assert total_of(log, 0, NOW) == (count, "eq")
 
 
-@pytest.mark.parametrize("order", ["asc", "desc"])
 @pytest.mark.parametrize("off", [-50, -1, 0, 1, 50])
 @pytest.mark.parametrize(
     ("size", "late", "beyond"),
@@ -146,7 +140,6 @@ def test_totals_of_a_growing_log_fail_no_page(size: int, late: int, beyond: str,
         assert len(got) == len(set(got))
 
 
-@pytest.mark.parametrize("order", ["asc", "desc"])
 @pytest.mark.parametrize(("lack", "off"), [(1, 0), (5, 0), (1, -1), (20, 1)])
 @pytest.mark.parametrize(("count", "size"), [(49, 50), (80, 50), (130, 50), (130, 20)])
 def test_a_last_page_that_stays_truncated_is_completed(count: int, size: int, lack: int, off: int, order: Any) -> None:
@@ -157,7 +150,6 @@ def test_a_last_page_that_stays_truncated_is_completed(count: int, size: int, la
     assert total_of(log, 0, NOW) == (count, "eq")
 
 
-@pytest.mark.parametrize("order", ["asc", "desc"])
 @pytest.mark.parametrize("count", [1, 8, 49, 60])
 @pytest.mark.parametrize("jitter", [0, 100])
 def test_pages_of_one_row_with_a_repeated_last_page_are_read(jitter: int, count: int, order: Any) -> None:
@@ -169,7 +161,6 @@ def test_pages_of_one_row_with_a_repeated_last_page_are_read(jitter: int, count:
     assert total_of(log, 0, NOW) == (count, "eq")
 
 
-@pytest.mark.parametrize("order", ["asc", "desc"])
 @pytest.mark.parametrize("limit", [3, 1000])
 @pytest.mark.parametrize("beyond", ["empty", "last", "refused"])
 @pytest.mark.parametrize(
@@ -190,7 +181,6 @@ def test_twins_at_the_end_are_read_or_reported(
     assert value == count or relation == "estimate"
 
 
-@pytest.mark.parametrize("order", ["asc", "desc"])
 def test_recent_rows_behind_the_total_of_another_page_are_read_by_a_warm_process(order: Any) -> None:
     """Each total counts the rows up to its page and one more; the last page is truncated."""
     rows = [(NOW - (601 if n < 2 else 1) * SECOND, n) for n in range(8)]
@@ -204,7 +194,6 @@ def test_recent_rows_behind_the_total_of_another_page_are_read_by_a_warm_process
         assert sorted(got) == [*range(8)]
 
 
-@pytest.mark.parametrize("order", ["asc", "desc"])
 @pytest.mark.parametrize("seed", range(40))
 def test_empty_or_truncated_responses_among_twins_raise_only_source_errors(seed: int, order: Any) -> None:
     rng = random.Random(seed)

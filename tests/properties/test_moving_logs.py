@@ -256,7 +256,6 @@ def test_an_order_of_equal_times_that_changes_with_each_call_is_reported(ties: i
 
 
 @pytest.mark.parametrize("seed", range(60))
-@pytest.mark.parametrize("order", ["asc", "desc"])
 def test_an_order_of_a_few_equal_times_that_changes_between_pages_changes_nothing(order: Any, seed: int) -> None:
     """All rows are in one response, so that only the cursor's ties show the change."""
     rng = random.Random(seed)
@@ -267,7 +266,6 @@ def test_an_order_of_a_few_equal_times_that_changes_between_pages_changes_nothin
 
 
 @pytest.mark.parametrize("ties", [18, 40, 49])
-@pytest.mark.parametrize("order", ["asc", "desc"])
 def test_an_order_of_many_equal_times_that_changes_between_pages_repeats_only_the_first_page(
     order: Any, ties: int
 ) -> None:
@@ -279,7 +277,6 @@ def test_an_order_of_many_equal_times_that_changes_between_pages_repeats_only_th
 
 
 @pytest.mark.parametrize("seed", range(30))
-@pytest.mark.parametrize("order", ["asc", "desc"])
 def test_records_removed_from_a_tie_hide_no_other(order: Any, seed: int) -> None:
     rng = random.Random(seed)
     ties = rng.choice([7, 20, 40])
@@ -305,7 +302,6 @@ def test_a_growing_log_in_descending_order_is_reported(size: int, seed: int) -> 
 
 
 @pytest.mark.parametrize("seed", range(60))
-@pytest.mark.parametrize("order", ["asc", "desc"])
 def test_a_last_page_that_grows_and_is_repeated_fails_no_page(order: Any, seed: int) -> None:
     rng = random.Random(seed)
     count, size = rng.choice([2, 4, 6, 11, 24, 51]), rng.choice([5, 25])
@@ -330,7 +326,6 @@ def test_twins_and_removed_rows_are_not_reported_as_a_change_of_order(seed: int)
 
 
 @pytest.mark.parametrize(("count", "off"), [(0, 1), (0, 50), (0, 1000), (1, 1), (1, 50), (50, 1), (100, 1), (100, 50)])
-@pytest.mark.parametrize("order", ["asc", "desc"])
 @pytest.mark.parametrize("beyond", ["empty", "last", "refused"])
 def test_a_total_that_is_too_high_fails_no_page(order: Any, beyond: str, count: int, off: int) -> None:
     rows = rows_of(count, SECOND)
@@ -338,7 +333,6 @@ def test_a_total_that_is_too_high_fails_no_page(order: Any, beyond: str, count: 
     assert sorted(read(log, order, (7, 100))[0]) == list(range(count))
 
 
-@pytest.mark.parametrize("order", ["asc", "desc"])
 @pytest.mark.parametrize("limit", [7, 100, 1000])
 @pytest.mark.parametrize("count", [49, 400, 401])
 @pytest.mark.parametrize(("since", "until", "off"), [(60, 0, 0), (180, 100, 0), (600, 115, 0), (600, 100, -50)])
@@ -388,7 +382,6 @@ def test_a_wrong_time_far_from_its_position_is_read_or_reported(
             assert log.sorted_calls <= fewest
 
 
-@pytest.mark.parametrize("order", ["asc", "desc"])
 @pytest.mark.parametrize("ahead", [7200, -7200, 600, 40_000, -3 * 86_400])
 @pytest.mark.parametrize(("back", "on"), [(3000, 3000), (12_000, 12_000), (9000, 100), (100, 90_000), (86_400, 86_400)])
 @pytest.mark.parametrize(
@@ -420,7 +413,6 @@ def test_a_wrong_time_in_a_window_of_several_pages_is_read_or_reported(
             assert by or log.sorted_calls <= 3
 
 
-@pytest.mark.parametrize("order", ["asc", "desc"])
 @pytest.mark.parametrize("window", [(0, 600), (100, 600), (100, 500)])
 @pytest.mark.parametrize("left", [1, 20, 60, 200])
 @pytest.mark.parametrize("jitter", [0, 40])
@@ -439,7 +431,6 @@ def test_a_walk_that_begins_within_its_window_misses_nothing(
     assert [batch.reason for batch in batches if batch.reason] == []
 
 
-@pytest.mark.parametrize("order", ["asc", "desc"])
 @pytest.mark.parametrize("ahead", [7200, -7200, 20_000, -20_000])
 @pytest.mark.parametrize("left", [20, 90])
 def test_a_wrong_time_in_the_rest_of_an_export_is_read_or_reported(left: int, ahead: int, order: Any) -> None:
@@ -461,7 +452,6 @@ def test_a_wrong_time_in_the_rest_of_an_export_is_read_or_reported(left: int, ah
         assert is_wrong or not is_named
 
 
-@pytest.mark.parametrize("order", ["asc", "desc"])
 @pytest.mark.parametrize("ahead", [7200, -7200, 20_000, -20_000])
 @pytest.mark.parametrize("sorting", ["honoured", "refused"])
 @pytest.mark.parametrize("limit", [60, 100])
@@ -506,7 +496,6 @@ async def first_page(
     return [record.event().data["n"] for batch in batches for record in batch.records], batches
 
 
-@pytest.mark.parametrize("order", ["asc", "desc"])
 @pytest.mark.parametrize("limit", [7, 100])
 @pytest.mark.parametrize(("at", "ahead"), [(49, 7200), (50, -7200)])
 @pytest.mark.parametrize("window", [(45, 60), (30, 49), (51, 70)])
@@ -521,7 +510,6 @@ def test_a_wrong_time_at_the_edge_of_a_page_hides_no_other_record(
         assert set(range(*window)) - {at} <= set(got)
 
 
-@pytest.mark.parametrize("order", ["asc", "desc"])
 @pytest.mark.parametrize(
     ("count", "growth", "size", "off"),
     [(49, 1, 20, -50), (50, 20, 20, -50), (1200, 1, 50, -1), (1500, 1, 20, -50), (8, 0, 7, -1), (120, 0, 20, -50)],
@@ -602,7 +590,6 @@ def test_an_unreadable_row_outside_the_pages_read_makes_a_count_an_estimate(size
     assert total_of(FakeLog(rows, random.Random(1), size=size), NOW - 2 * DAY, NOW)[1] == "estimate"
 
 
-@pytest.mark.parametrize("order", ["asc", "desc"])
 @pytest.mark.parametrize("limit", [30, 1000])
 @pytest.mark.parametrize("is_ring", [True, False])
 @pytest.mark.parametrize("anywhere", [True, False])

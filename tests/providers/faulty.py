@@ -1,4 +1,4 @@
-"""Providers that misbehave over real sockets, and a whole gateway in front of them."""
+"""Faulty providers over real sockets, and a gateway that reads them."""
 
 import asyncio
 import json
@@ -25,7 +25,7 @@ UNTIL = "2026-06-01T12:00:00Z"
 
 
 class Gateway:
-    """A client of a gateway, and the clock of its circuits."""
+    """A client of a gateway, and the monotonic clock of its sources."""
 
     def __init__(self, client: httpx.AsyncClient, timer: Timer) -> None:
         self.client, self.timer = client, timer
@@ -36,48 +36,48 @@ class Gateway:
         return await self.client.get(path, params=parameters)
 
     async def problem(self, path: str = "/events", **parameters: Any) -> tuple[int, str, float | None]:
-        """Status, code and `retry_after` of a call that fails; the problem is checked whole."""
-        answer = await self.get(path, **parameters)
-        body = answer.json()
-        assert answer.headers["content-type"] == "application/problem+json"
-        assert body["status"] == answer.status_code
-        assert "www-authenticate" not in answer.headers
+        """Return status, code and `retry_after` of a call that fails, and check its problem."""
+        response = await self.get(path, **parameters)
+        body = response.json()
+        assert response.headers["content-type"] == "application/problem+json"
+        assert body["status"] == response.status_code
+        assert "www-authenticate" not in response.headers
         [source] = body["sources"]
         assert source["code"] == body["code"]
-        if answer.status_code == 503 and source["retry_after"] is not None:
-            assert source["retry_after"] <= int(answer.headers["retry-after"]) < source["retry_after"] + 1.001
-        return answer.status_code, body["code"], source["retry_after"]
+        if response.status_code == 503 and source["retry_after"] is not None:
+            assert source["retry_after"] <= int(response.headers["retry-after"]) < source["retry_after"] + 1.001
+        return response.status_code, body["code"], source["retry_after"]
 
     async def health(self, name: str) -> dict[str, Any]:
-        answer = await self.client.get("/sources")
-        assert answer.status_code == 200, answer.text
-        [found] = [source["health"] for source in answer.json()["data"] if source["name"] == name]
+        response = await self.client.get("/sources")
+        assert response.status_code == 200, response.text
+        [found] = [source["health"] for source in response.json()["data"] if source["name"] == name]
         health: dict[str, Any] = found
         return health
 
     async def check_healthy(self, name: str) -> None:
-        """The failures of its calls have not counted against this source."""
+        """Check that no failure of a call affects the circuit or pauses the source."""
         health = await self.health(name)
         assert (health["circuit"], health["consecutive_failures"]) == ("closed", 0)
         assert health["paused_until"] is None
 
-    async def walk(self, limit: int = 100, patience: int = 50, **parameters: Any) -> list[dict[str, Any]]:
-        """All events. A page that fails is asked for again, after the time that the answer names."""
+    async def walk(self, limit: int = 100) -> list[dict[str, Any]]:
+        """Return all events. A page that fails is requested again, after its Retry-After."""
         events: list[dict[str, Any]] = []
-        cursor: str | None = None
+        query: dict[str, str] = {}
+        failures = 0
         while True:
-            asked = {"limit": limit, **(parameters if cursor is None else {"cursor": cursor})}
-            answer = await self.get(**asked)
-            if answer.status_code != 200:
-                assert answer.status_code in (502, 503, 504), answer.text
-                patience -= 1
-                assert patience, "it never came back"
-                self.timer.offset += float(answer.headers.get("retry-after", 1))
+            response = await self.get(limit=limit, **query)
+            if response.status_code != 200:
+                assert response.status_code in (502, 503, 504), response.text
+                failures += 1
+                assert failures < 50, "the source does not recover"
+                self.timer.offset += float(response.headers.get("retry-after", 1))
                 continue
-            page = answer.json()
+            page = response.json()
             events += page["data"]
-            cursor = page["page"]["next_cursor"]
-            if cursor is None:
+            query = {"cursor": page["page"]["next_cursor"]}
+            if not page["page"]["has_more"]:
                 return events
 
 
@@ -90,11 +90,10 @@ async def gateway(
     other: Sequence[Provider] = (),
     **common: Any,
 ) -> AsyncIterator[Gateway]:
-    """The whole application over the sources that `env` configures, with all that surrounds a request. `other`:
-    further providers."""
+    """Yield a client of the whole application over the sources that `env` configures. `other`: further providers."""
     timer = Timer()
-    moved = clock or Clock()
-    settings = CommonSettings(clock=lambda: micros(moved()), timer=timer, sleep=timer.sleep, **common)
+    wall_clock = clock or Clock()
+    settings = CommonSettings(clock=lambda: micros(wall_clock()), timer=timer, sleep=timer.sleep, **common)
     providers = find_providers() | {provider.name: provider for provider in other}
     found = [provider.from_environment(env, settings) for provider in providers.values()]
     app = create_app(
@@ -111,7 +110,7 @@ async def gateway(
 
 
 class Rewritten(Tap):
-    """An emulator whose 200 answers are changed on their way out."""
+    """An emulator whose responses with status 200 are replaced by `change` of them."""
 
     def __init__(self, app: ASGIApp, change: Callable[[Any], Any]) -> None:
         super().__init__(app)
@@ -122,14 +121,14 @@ class Rewritten(Tap):
         return changed if isinstance(changed, bytes) else json.dumps(changed).encode()
 
 
-Fails = Callable[[str, Mapping[str, Any]], bool]  #: by the path of a call, and its parameters or members
-#: Ways in which one call may fail while others succeed.
+Fails = Callable[[str, Mapping[str, Any]], bool]  #: of a call's path, and its parameters or the members of its body
+#: Faults of one call while others succeed.
 FAULTS: list[int | str] = [400, 403, 404, 405, 429, 500, 501, 503, "html", "closes", "hangs"]
 
 
 class FailsCalls:
-    """A vendor's API that fails the calls that `fails` selects by `fault`: one of `FAULTS`, another status, or None for
-    no fault. `calls`: those that it selects."""
+    """ASGI middleware: the calls that `fails` selects fail by `fault`, which is one of FAULTS, another status, or None
+    for no fault. `calls` counts them."""
 
     def __init__(self, app: ASGIApp, fails: Fails, fault: int | str | None) -> None:
         self._app, self._fails, self.fault, self.calls = app, fails, fault, 0
@@ -165,7 +164,7 @@ class FailsCalls:
 
 @asynccontextmanager
 async def reading(one: World, app: ASGIApp, env: Mapping[str, str] = {}, **options: Any) -> AsyncIterator[Gateway]:
-    """A gateway that reads `app` in place of the world's emulator; `env`: further settings."""
+    """Yield a gateway that reads `app` instead of the world's emulator. `env`: further settings."""
     with serve(app) as url:
         own = {"TAKTIKAL_BASE_URL": f"{url}/api"} if one.taktikal else {"SUBNOTO_BASE_URL": url}
         async with gateway({**one.env, **own, **env}, **options) as found:
@@ -176,7 +175,7 @@ async def reading(one: World, app: ASGIApp, env: Mapping[str, str] = {}, **optio
 async def failing(
     one: World, fails: Fails, fault: int | str, env: Mapping[str, str] = {}, **options: Any
 ) -> AsyncIterator[tuple[FailsCalls, Gateway]]:
-    """The world's emulator, of which the calls that `fails` selects fail, and a gateway that reads it."""
+    """Yield the world's emulator with failing calls, which `fails` selects, and a gateway that reads it."""
     app = FailsCalls(emulator(one).app, fails, fault)
     async with reading(one, app, env, **options) as found:
         yield app, found
@@ -196,15 +195,10 @@ def emulator(one: World) -> Any:
     return one.taktikal or one.subnoto
 
 
-def order(one: World, fault: int | str, times: int, **given: Any) -> None:
-    faults = emulator(one).faults
-    faults.cut(times=times) if fault == "cut" else faults.answer(fault, times=times, **given)
-
-
 def truth(one: World) -> list[tuple[str, str]]:
-    """Time and provider's type of each event of the window, newest first."""
-    since, until = parse_rfc3339(SINCE), parse_rfc3339(UNTIL)
-    return [(format_micros(row[0]), row[4]) for row in one.truth() if since <= row[0] < until][::-1]
+    """Return time and provider type of each event of the window, newest first."""
+    rows = one.truth(parse_rfc3339(SINCE), parse_rfc3339(UNTIL))
+    return [(format_micros(row[0]), row[4]) for row in reversed(rows)]
 
 
 def rows(events: list[dict[str, Any]]) -> list[tuple[str, str]]:
@@ -212,7 +206,7 @@ def rows(events: list[dict[str, Any]]) -> list[tuple[str, str]]:
 
 
 async def check_walk(one: World, found: Gateway) -> None:
-    """The walk is exactly right: nothing missing, nothing twice, in order."""
+    """Check that a walk returns each event exactly once, in order."""
     events = await found.walk()
     assert len({event["id"] for event in events}) == len(events)
     assert rows(events) == truth(one)

@@ -1,4 +1,4 @@
-"""Numbered fixtures: whole answers as a vendor sends them, and beside each what they become."""
+"""Numbered fixtures: responses of a vendor, and the expected events of each."""
 
 import json
 from collections.abc import Iterator
@@ -32,5 +32,5 @@ def normalized(record: Record) -> dict[str, Any]:
 
 
 def leaves(value: Any) -> Iterator[Any]:
-    """Every value that is neither object nor array; nulls say nothing and are left out."""
+    """Yield every value that is neither object, array nor null."""
     return (leaf for _, leaf in named_leaves(value) if leaf is not None)

@@ -1,4 +1,4 @@
-"""The vendors' emulators called without sockets, for tests of one adapter's parts."""
+"""The vendors' emulators without sockets, for tests of an adapter's parts."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -36,7 +36,7 @@ def _http(base_url: str, emulator: Any, common: CommonSettings, **given: Any) ->
 
 
 class TaktikalDirect:
-    """Taktikal's emulator without HTTP, for campaigns of thousands of calls. Implements `Transport`."""
+    """A `Transport` to Taktikal's emulator without HTTP, for tests with thousands of calls."""
 
     def __init__(self, emulator: TaktikalEmulator) -> None:
         self._emulator = emulator

@@ -1,6 +1,5 @@
-"""Every fault a provider can come up with, over real HTTP: what the caller gets, what the provider is asked, and that
-the walk afterwards is exactly right. What can be read of an odd answer is delivered, once. `docs/reliability.md` has
-the table."""
+"""Faults of a provider over real HTTP: the caller's response, the calls to the provider, and a correct walk afterwards.
+Readable records of malformed responses are returned once. `docs/reliability.md` lists the faults."""
 
 import asyncio
 import gzip
@@ -30,7 +29,6 @@ from tests.providers.faulty import (
     emulator,
     gateway,
     one_of,
-    order,
     pointing_at,
     reading,
     rows,
@@ -41,40 +39,41 @@ from tests.worlds import SubnotoOptions, TaktikalOptions, World, world
 
 
 def single(one: World) -> dict[str, str]:
-    """A query that costs exactly one call: one process of Taktikal's."""
+    """Return a query for one process of Taktikal's, which takes one call."""
     return {"source": "taktikal", "envelope_id": next(iter(one.taktikal.history.truth()))["processKey"]}
 
 
 @pytest.mark.parametrize(
-    ("fault", "told", "calls"),
+    ("fault", "status_and_code", "calls"),
     [
         (500, (502, "source_failed"), 3), (504, (504, "source_timeout"), 3), (503, (503, "source_unavailable"), 3),
         ("cut", (503, "source_unavailable"), 3), (401, (502, "source_unauthorized"), 1),
         (403, (502, "source_failed"), 1),
     ],
 )  # fmt: skip
-async def test_a_failure_is_told_after_three_attempts_or_at_once(
-    fault: int | str, told: tuple[int, str], calls: int
+async def test_a_failure_is_returned_after_three_attempts_or_immediately(
+    fault: int | str, status_and_code: tuple[int, str], calls: int
 ) -> None:
     async with one_of("taktikal") as one, gateway(one.env) as found:
-        order(one, fault, times=3, headers={"www-authenticate": 'Basic realm="theirs"'})
-        assert await found.problem(**single(one)) == (*told, None)
+        faults = emulator(one).faults
+        if fault == "cut":
+            faults.cut(times=3)
+        else:
+            faults.answer(fault, {"www-authenticate": 'Basic realm="provider"'}, times=3)
+        assert await found.problem(**single(one)) == (*status_and_code, None)
         assert one.calls() == calls
-        emulator(one).faults.clear()
+        faults.clear()
         await check_walk(one, found)
 
 
 async def test_a_provider_that_is_down_and_comes_back() -> None:
     async with one_of("taktikal") as one:
-        port = int(one.env["TAKTIKAL_BASE_URL"].rsplit(":", 1)[1].split("/")[0])
         with serve(emulator(one).app) as url:
-            other = int(url.rsplit(":", 1)[1])
-        # `other` is free now: nobody listens there.
-        env = {**one.env, "TAKTIKAL_BASE_URL": one.env["TAKTIKAL_BASE_URL"].replace(str(port), str(other))}
-        async with gateway(env) as found:
+            port = int(url.rsplit(":", 1)[1])
+        async with gateway({**one.env, "TAKTIKAL_BASE_URL": f"{url}/api"}) as found:
             assert await found.problem(**single(one)) == (503, "source_unavailable", None)
             assert one.calls() == 0
-            with serve(emulator(one).app, port=other):
+            with serve(emulator(one).app, port=port):
                 await check_walk(one, found)
 
 
@@ -101,7 +100,7 @@ async def test_a_walk_among_random_faults_is_exactly_right() -> None:
 
 
 @pytest.mark.parametrize(("status", "form"), [(429, "seconds"), (503, "date")])
-async def test_a_long_retry_after_is_passed_on_and_holds_for_all(status: int, form: str) -> None:
+async def test_a_long_retry_after_is_returned_and_pauses_all_requests(status: int, form: str) -> None:
     async with one_of("taktikal") as one, gateway(one.env) as found:
         moment = format_datetime(one.clock() + timedelta(seconds=300), usegmt=True)
         emulator(one).faults.answer(status, {"Retry-After": "300" if form == "seconds" else moment})
@@ -120,7 +119,7 @@ async def test_a_long_retry_after_is_passed_on_and_holds_for_all(status: int, fo
         assert (await found.health("taktikal"))["paused_until"] is None
 
 
-async def test_the_circuit_opens_probes_once_and_backs_off() -> None:
+async def test_the_circuit_opens_makes_one_trial_call_and_backs_off() -> None:
     async with one_of("taktikal") as one, gateway(one.env) as found:
         query = single(one)
         assert (await found.health("taktikal"))["circuit"] == "closed"
@@ -169,7 +168,7 @@ async def test_the_circuit_of_one_source_leaves_the_other_alone() -> None:
 
 
 @pytest.mark.parametrize("vendor", VENDORS)
-async def test_a_provider_that_hangs_is_cut_off_by_the_deadline(vendor: str) -> None:
+async def test_a_provider_that_hangs_times_out_at_the_deadline(vendor: str) -> None:
     async with one_of(vendor) as one, gateway(one.env, deadline=0.6) as found:
         emulator(one).faults.hang(20, times=10)
         status, code, _ = await found.problem()
@@ -179,16 +178,18 @@ async def test_a_provider_that_hangs_is_cut_off_by_the_deadline(vendor: str) -> 
 
 
 @pytest.mark.parametrize(
-    ("begin", "endless", "told"),
+    ("begin", "endless", "expected"),
     [
         (PLAIN + b"[", b" ", [(504, "source_timeout")]),
-        # Stored blocks of no bytes: compressed data without end that never becomes anything.
+        # Empty stored blocks: compressed data without end or content.
         (GZIPPED + gzip.compress(b"", 0, mtime=0)[:10], b"\x00\x00\x00\xff\xff", [(504, "source_timeout")]),
         (GZIPPED, gzip.compress(b" " * 100, mtime=0)[:1], [(504, "source_timeout"), (502, "source_failed")]),
     ],
     ids=["plain", "empty-blocks", "header"],
 )
-async def test_a_trickle_is_cut_off_by_the_deadline(begin: bytes, endless: bytes, told: list[tuple[int, str]]) -> None:
+async def test_a_trickling_response_times_out_at_the_deadline(
+    begin: bytes, endless: bytes, expected: list[tuple[int, str]]
+) -> None:
     async def trickle(_: bytes, writer: asyncio.StreamWriter) -> None:
         writer.write(begin)
         while True:
@@ -197,13 +198,13 @@ async def test_a_trickle_is_cut_off_by_the_deadline(begin: bytes, endless: bytes
             await asyncio.sleep(0.02)
 
     async with server(trickle) as (url, heads), gateway(pointing_at(url), deadline=0.8) as found:
-        assert (await found.problem(**ONE))[:2] in told
+        assert (await found.problem(**ONE))[:2] in expected
         assert len(heads) == 1
         assert (await found.health("taktikal"))["in_flight"] == 0
 
 
 @pytest.mark.parametrize("vendor", VENDORS)
-async def test_no_more_calls_at_a_time_than_set(vendor: str) -> None:
+async def test_concurrent_calls_do_not_exceed_the_setting(vendor: str) -> None:
     async with one_of(vendor, events=2000) as one:
         emulator(one).latency = 0.005
         env = {**one.env, f"{vendor.upper()}_CONCURRENCY": "2"}
@@ -233,14 +234,14 @@ async def test_a_gzip_bomb_is_not_unpacked() -> None:
             assert tracemalloc.get_traced_memory()[1] < 200 * MEBIBYTE
         finally:
             tracemalloc.stop()
-        assert len(heads) == 2, "one of fewer records, and no more"
+        assert len(heads) == 2, "not exactly one retry with fewer records"
 
 
 @pytest.mark.parametrize(
     ("vendor", "member"), [("taktikal", b'"createdAt"'), ("subnoto", b'"timestamp"'), ("signbox", b'"created_at"')]
 )
-async def test_records_of_which_none_can_be_read_are_a_failure(vendor: str, member: bytes) -> None:
-    """Signbox is on the kit. A follower has nothing but what is new, and goes on."""
+async def test_a_page_without_a_readable_record_fails(vendor: str, member: bytes) -> None:
+    """Signbox uses the kit. A follower reads new records only, and continues."""
     provider, make_sandbox = {**providers_with_emulators(), "signbox": (example.PROVIDER, example.make_sandbox)}[vendor]
     with served_account(provider, make_sandbox, events=1_000, days=6) as account:
         async with gateway(account.env, other=[provider]) as found:
@@ -248,7 +249,7 @@ async def test_records_of_which_none_can_be_read_are_a_failure(vendor: str, memb
             usual = account.emulator.calls.total
             account.tap.replacements = {member: b'"renamed"'}
             assert await found.problem() == (502, "source_failed", None)
-            assert account.emulator.calls.total <= 4 * usual, "the whole log is not read for it"
+            assert account.emulator.calls.total <= 4 * usual, "the whole log was read"
             for query in ({}, {"order": "asc", "limit": 7}, {"type": "envelope.completed"}):
                 assert await found.problem(**query) == (502, "source_failed", None)
             assert (await found.get("/events/count", since=SINCE, until=UNTIL, exact="true")).status_code == 502
@@ -258,16 +259,16 @@ async def test_records_of_which_none_can_be_read_are_a_failure(vendor: str, memb
             assert "cannot be read" in followed.json()["sources"][0]["reason"]
 
 
-async def test_odd_texts_are_delivered() -> None:
-    """Half a surrogate pair, NUL, and a text of a megabyte: no reason to lose a record."""
+async def test_records_with_unusual_texts_are_returned() -> None:
+    """Half a surrogate pair, NUL, and a text of a megabyte."""
     values = [b'"\\ud83d"', b'"\\u0000"', b'"' + b"x" * MEBIBYTE + b'"']
     async with one_of("subnoto", events=20) as one:
         for value in values:
 
-            def change(answer: Any, value: bytes = value) -> bytes:
-                for record in answer.get("logs", []):
+            def change(response: Any, value: bytes = value) -> bytes:
+                for record in response.get("logs", []):
                     record["eventData"] = {"odd": "@@@"}
-                return json.dumps(answer).encode().replace(b'"@@@"', value)
+                return json.dumps(response).encode().replace(b'"@@@"', value)
 
             async with reading(one, Rewritten(emulator(one).app, change)) as found:
                 await check_walk(one, found)

@@ -21,13 +21,13 @@ NEEDED = (
 )  # fmt: skip
 
 
-def test_its_adapter_is_short() -> None:
+def test_the_guides_adapter_has_at_most_100_lines() -> None:
     assert len(FILES[ADAPTER].splitlines()) <= 100
 
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
-    """The files that the checks read, with the same `.venv`."""
+    """A copy of the files that the checks read, with the same `.venv`."""
     for name in NEEDED:
         target = tmp_path / name
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -41,12 +41,12 @@ def checkout(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_who_follows_it_has_a_provider_that_passes_all_checks(checkout: Path) -> None:
+def test_a_provider_made_by_the_guide_passes_all_checks(checkout: Path) -> None:
     for name, text in FILES.items():
         (checkout / name).parent.mkdir(parents=True, exist_ok=True)
         (checkout / name).write_text(text)
     assert len(COMMANDS) == 3
-    # The virtual environment is there: `make` is not to set it up again.
+    # The virtual environment exists: `make` must not set it up again.
     environment = {**os.environ, "PYTHONPATH": str(checkout)}
     for command in COMMANDS:
         ended = subprocess.run(
@@ -59,7 +59,7 @@ def test_who_follows_it_has_a_provider_that_passes_all_checks(checkout: Path) ->
             timeout=240,
         )
         assert ended.returncode == 0, f"{command}\n{ended.stdout}\n{ended.stderr}"
-    assert re.search(r"^\.{30,} ", ended.stdout, re.MULTILINE), "tests did run"
+    assert re.search(r"^\.{30,} ", ended.stdout, re.MULTILINE), "no tests were run"
     for written in ("openapi/openapi.json", "docs/reference/configuration.md", "docs/reference/event-types.md"):
         assert "signbox" in (checkout / written).read_text().lower(), written
 

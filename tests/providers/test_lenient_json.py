@@ -1,4 +1,4 @@
-"""JSON that nobody should send: one bad record does not take the others with it."""
+"""Malformed JSON: one unreadable record hides no other."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def entry(number: int, data: str = "1", **members: Any) -> str:
 
 
 @pytest.mark.parametrize("value", UNUSABLE.values(), ids=UNUSABLE.keys())
-def test_a_bad_record_among_good_ones(value: str) -> None:
+def test_an_unreadable_record_hides_no_other(value: str) -> None:
     page = decode_page(log_of(record(1), record(2, value), record(3)))
     assert [row.bad for row in page.rows] == [False, True, False]
     activity = decode_activity(f"[{process('p', entry(1), entry(2, value), entry(3))}]".encode())
@@ -51,7 +51,7 @@ def test_a_bad_record_among_good_ones(value: str) -> None:
 
 
 @pytest.mark.parametrize("value", UNUSABLE.values(), ids=UNUSABLE.keys())
-def test_a_bad_process_among_good_ones(value: str) -> None:
+def test_an_unreadable_process_hides_no_other(value: str) -> None:
     odd = process("q", entry(1))[:-1] + f', "odd": {value}}}'
     activity = decode_activity(f"[{process('p', entry(1))}, {odd}]".encode())
     assert ([one.key for one in activity.processes], activity.unreadable.total()) == (["p"], 1)
@@ -84,7 +84,7 @@ def test_a_member_that_the_gateway_does_not_read_may_hold_anything(value: bytes)
     assert "new" in page.rows[1].body
 
 
-def test_bytes_that_are_no_text() -> None:
+def test_invalid_utf_8_is_replaced() -> None:
     found = read_json(b'["\xff", "whole"]')
     assert found.value == ["\ufffd", "whole"]
 
@@ -100,7 +100,7 @@ def test_entries_of_wrong_shapes_are_counted(log: str) -> None:
     "body",
     ["", "{", "[1,", "<!DOCTYPE html><html></html>", "[" * 100_000, '{"a": 1} {"b": 2}', "nul", "'a'", '{"a" 1}'],
 )
-def test_what_is_not_json(body: str) -> None:
+def test_other_texts_than_json_are_a_failure(body: str) -> None:
     with pytest.raises(SourceFailed):
         read_json(body.encode())
 
@@ -117,14 +117,14 @@ JSON = st.recursive(
 
 
 @given(JSON)
-def test_good_json_comes_out_as_it_went_in(value: Any) -> None:
+def test_valid_json_is_decoded_unchanged(value: Any) -> None:
     found = read_json(json.dumps(value).encode())
     assert found.value == value
     assert found.usable(found.value)
 
 
 @given(st.integers(1, 3 * MAX_DEPTH), st.sampled_from(["[]", "{}"]), st.text(alphabet='[]{}"\\a', max_size=20))
-def test_the_depth_is_judged_exactly_whatever_the_texts(depth: int, kind: str, text: str) -> None:
+def test_the_bound_on_depth_is_exact_for_any_texts(depth: int, kind: str, text: str) -> None:
     value: Any = text
     for _ in range(depth):
         value = [value] if kind == "[]" else {text: value}

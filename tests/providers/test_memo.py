@@ -1,4 +1,4 @@
-"""What is remembered of texts that a provider chose: bounded in number, and in size."""
+"""Memoized results for texts of a provider are bounded in number and size."""
 
 import gc
 import tracemalloc
@@ -17,24 +17,24 @@ from tests.api.memory import MemoryRecord
 GIGANTIC = 100_000  #: characters
 
 
-def judged_of(texts: list[str], most: int) -> list[str]:
-    """The texts that were really judged when each of `texts` was asked for in turn."""
-    judged: list[str] = []
-    memory = memoize(lambda text: judged.append(text) or len(text), most)  # type: ignore[func-returns-value]
-    assert [memory(text) for text in texts] == [len(text) for text in texts]
-    return judged
+def computed_for(texts: list[str], most: int) -> list[str]:
+    """Call a memoized function for each of `texts`, and return those for which it was computed."""
+    computed: list[str] = []
+    length = memoize(lambda text: computed.append(text) or len(text), most)  # type: ignore[func-returns-value]
+    assert [length(text) for text in texts] == [len(text) for text in texts]
+    return computed
 
 
-def test_a_text_is_judged_once_unless_it_is_long_or_too_many_came_since() -> None:
-    assert judged_of(["phone", "name", "phone", "name"], most=2) == ["phone", "name"]
+def test_results_are_memoized_unless_the_text_is_long_or_was_evicted() -> None:
+    assert computed_for(["phone", "name", "phone", "name"], most=2) == ["phone", "name"]
     longest, longer = "x" * LONGEST, "x" * (LONGEST + 1)
-    assert judged_of([longest, longer, longest, longer], most=10) == [longest, longer, longer]
+    assert computed_for([longest, longer, longest, longer], most=10) == [longest, longer, longer]
     many = [str(number) for number in range(1000)]
-    assert len(judged_of(many + many, most=10)) >= 2000 - 10, "no more are kept than may be"
+    assert len(computed_for(many + many, most=10)) >= 2000 - 10, "more than 10 results were kept"
 
 
 class GiantRecord(MemoryRecord):
-    """A record whose provider gave a member a gigantic name."""
+    """A record with a gigantic name of a member."""
 
     def event(self) -> Any:
         event = super().event()
@@ -42,31 +42,31 @@ class GiantRecord(MemoryRecord):
         return event
 
 
-def seen(number: str) -> None:
+def redact(number: str) -> None:
     Redactor(private=False).event(GiantRecord("acme", int(number)))
     Redactor(private=True).event(GiantRecord("acme", int(number)))
 
 
 PSEUDONYMS = Pseudonyms("s" * 32)
-TAKES_A_TEXT: dict[str, Callable[[str], object]] = {
+MEMOIZED: dict[str, Callable[[str], object]] = {
     "private names": lambda number: is_private_name("x" * GIGANTIC + number),
     "identity names": lambda number: is_person_name("x" * GIGANTIC + number),
     "statuses": lambda number: meaning_of("x" * GIGANTIC + number),
     "pseudonyms": lambda number: PSEUDONYMS.of("x" * GIGANTIC + number),
-    "members of events": seen,
+    "members of events": redact,
 }
 
 
-@pytest.mark.parametrize("judge", TAKES_A_TEXT.values(), ids=TAKES_A_TEXT.keys())
-def test_nothing_gigantic_stays_in_memory(judge: Callable[[str], object]) -> None:
-    judge("0")
+@pytest.mark.parametrize("function", MEMOIZED.values(), ids=MEMOIZED.keys())
+def test_gigantic_texts_are_not_kept_in_memory(function: Callable[[str], object]) -> None:
+    function("0")
     tracemalloc.start()
     try:
         for number in range(1, 6):
-            judge(str(number))
+            function(str(number))
         gc.collect()
         kept, most = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    assert most > GIGANTIC, "the texts were never there"
+    assert most > GIGANTIC, "the texts were never in memory"
     assert kept < GIGANTIC / 2

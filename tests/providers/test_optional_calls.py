@@ -1,7 +1,8 @@
-"""Calls that only hint, filter or prove: no page fails by them, and what they would show is unknown."""
+"""Optional calls, which make a query cheaper or prove that a response is complete: their failure fails no page."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from tests.providers.faulty import (
     SINCE,
     UNTIL,
     Fails,
+    FailsCalls,
     Gateway,
     check_walk,
     failing,
@@ -27,7 +29,7 @@ WINDOW = {"since": SINCE, "until": UNTIL}
 
 
 async def check_answers(one: World, found: Gateway, *relations: str, complete: bool = True) -> None:
-    """The walk, the export and the count are right, the count with one of these relations, the export `complete` or
+    """Check that walk, export and count are correct, the count with one of `relations`, the export `complete` or
     unproven."""
     await check_walk(one, found)
     count = (await found.get("/events/count", **WINDOW)).json()
@@ -52,8 +54,8 @@ def after(sent: Sent) -> int:
     return int(sent.get("Skip", 0))
 
 
-#: The emulator's options, the calls that fail, how, and whether the answer's completeness depends on them.
-#: One class makes all optional calls: a few ways suffice for most kinds.
+#: The emulator's options, the calls that fail, the faults, and whether the response is unproven without the calls. One
+#: class makes all optional calls, so that a few faults suffice for most kinds.
 KINDS: dict[str, tuple[dict[str, Any], Fails, list[int | str], bool]] = {
     "total": ({}, lambda path, _: is_total(path), FAULTS, False),
     "total by creation": (CREATION, lambda path, _: is_total(path), ["closes", "hangs"], False),
@@ -78,7 +80,9 @@ KINDS: dict[str, tuple[dict[str, Any], Fails, list[int | str], bool]] = {
 
 
 @pytest.mark.parametrize(("kind", "fault"), [(kind, fault) for kind, row in KINDS.items() for fault in row[2]])
-async def test_no_page_fails_by_an_optional_call(kind: str, fault: int | str, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_failure_of_an_optional_call_fails_no_page(
+    kind: str, fault: int | str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     options, fails, _, is_proof = KINDS[kind]
     if kind in ("early", "late"):
         monkeypatch.setattr("app.providers.taktikal.reader._SMALL", 10)  # the account is large
@@ -93,14 +97,15 @@ async def test_no_page_fails_by_an_optional_call(kind: str, fault: int | str, mo
         assert (source["reason"] is not None) == is_proof
         calls = server.calls
         assert calls, "no call failed"
-        # An assumption that nothing contradicts ends no export: the age of envelopes, the end without a total.
+        # An assumption that no response contradicts leaves an export complete: the age of envelopes, or the end without
+        # a total.
         complete = not is_proof or kind in ("all", "total of nothing")
         await check_answers(one, found, "estimate" if is_proof else "eq", complete=complete)
         await found.check_healthy("taktikal")
-        assert server.calls <= 2 * calls + 3, "failures are remembered, except for the export"
+        assert server.calls <= 2 * calls + 3, "another call than the export's was made again after its failure"
 
 
-async def test_an_unknown_owner_is_a_reason() -> None:
+async def test_unknown_owners_are_a_reason() -> None:
     async with (
         world(EmulatorOptions(events=2000, logs="trimmed")) as one,
         failing(one, lambda _, sent: "User" in sent, 500) as (server, found),
@@ -114,11 +119,11 @@ async def test_an_unknown_owner_is_a_reason() -> None:
 
 # ---- Subnoto ---------------------------------------------------------------------------------------------------------
 
-NO_SUCH_PAGE = (400, 404)  #: which show an end themselves
+NO_SUCH_PAGE = (400, 404)  #: statuses that prove an end
 
 
 def behind(one: World) -> Fails:
-    """Pages after the last record."""
+    """Select pages after the last record."""
     sizes = {name: sum(row["category"] == name for row in one.subnoto.history.truth()) for name in ("envelope", "team")}
 
     def fails(_: str, sent: Sent) -> bool:
@@ -128,7 +133,7 @@ def behind(one: World) -> Fails:
 
 
 def again(_: World) -> Fails:
-    """Pages that were read before."""
+    """Select pages that were read before."""
     seen = set[str]()
 
     def fails(_: str, sent: Sent) -> bool:
@@ -140,17 +145,17 @@ def again(_: World) -> Fails:
 
 
 def by_type(_: World) -> Fails:
-    """Pages of some event types."""
+    """Select pages with a filter by event types."""
     return lambda _, sent: "eventTypes" in sent
 
 
 def by_time(_: World) -> Fails:
-    """Pages in the order of time, which only checks what was read in the order of arrival."""
+    """Select pages in the order of time, which only check those in the order of arrival."""
     return lambda _, sent: sent.get("sortBy") == "timestamp"
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-async def test_no_page_fails_by_the_proof_of_an_end(fault: int | str) -> None:
+async def test_the_failure_of_the_proof_of_an_end_fails_no_page(fault: int | str) -> None:
     async with one_of("subnoto") as one, failing(one, behind(one), fault, deadline=4.0) as (server, found):
         answer = (await found.get(limit=1000)).json()
         assert rows(answer["data"]) == truth(one)
@@ -160,11 +165,13 @@ async def test_no_page_fails_by_the_proof_of_an_end(fault: int | str) -> None:
         assert calls
         await check_answers(one, found, "eq", "estimate", complete=fault in NO_SUCH_PAGE)
         await found.check_healthy("subnoto")
-        assert server.calls <= calls + 6 or fault in NO_SUCH_PAGE, "the failure is remembered, except for the export"
+        assert server.calls <= calls + 6 or fault in NO_SUCH_PAGE, (
+            "another call than the export's was made again after its failure"
+        )
 
 
 @pytest.mark.parametrize(("fault", "order"), [*((one, "desc") for one in FAULTS), *((one, "asc") for one in FEW)])
-async def test_no_page_fails_by_a_page_read_again(fault: int | str, order: str) -> None:
+async def test_the_failure_of_a_page_read_again_fails_no_page(fault: int | str, order: str) -> None:
     async with one_of("subnoto") as one, failing(one, again(one), fault, deadline=4.0) as (server, found):
         answer = await found.get(limit=1000, order=order)
         assert answer.status_code == 200, answer.text
@@ -176,7 +183,7 @@ async def test_no_page_fails_by_a_page_read_again(fault: int | str, order: str) 
 
 
 @pytest.mark.parametrize("fault", [400, 403, 404, 405, 422, 500, 501, "html"])
-async def test_no_page_fails_by_refused_event_types(fault: int | str) -> None:
+async def test_refused_event_types_fail_no_page(fault: int | str) -> None:
     async with one_of("subnoto") as one, failing(one, by_type(one), fault, clock=one.clock) as (server, found):
         expected = [row for row in truth(one) if row[1] == "DOCUMENT_SIGNED"]
         for _ in range(2):
@@ -187,7 +194,7 @@ async def test_no_page_fails_by_refused_event_types(fault: int | str) -> None:
         count = (await found.get("/events/count", **WINDOW, provider_type="DOCUMENT_SIGNED")).json()
         assert (count["value"], count["relation"]) == (len(expected), "eq")
         calls = server.calls
-        assert calls == (3 if fault == 500 else 1), "the refusal is remembered"
+        assert calls == (3 if fault == 500 else 1), "event types were sent again after they were refused"
         one.clock.advance(minutes=11)
         answer = await found.get(provider_type="DOCUMENT_SIGNED", limit=1000)
         assert rows(answer.json()["data"]) == expected
@@ -196,7 +203,7 @@ async def test_no_page_fails_by_refused_event_types(fault: int | str) -> None:
 
 
 @pytest.mark.parametrize("fault", [fault for fault in FAULTS if fault != "hangs"])
-async def test_no_page_fails_without_the_order_of_time(fault: int | str) -> None:
+async def test_the_failure_of_pages_in_order_of_time_fails_no_page(fault: int | str) -> None:
     async with one_of("subnoto") as one, failing(one, by_time(one), fault) as (server, found):
         await check_walk(one, found)
         for window in ({}, {"since": "2026-05-20T00:00:00Z"}, {"until": "2026-05-20T00:00:00Z"}):
@@ -204,61 +211,65 @@ async def test_no_page_fails_without_the_order_of_time(fault: int | str) -> None
                 answer = await found.get(path, **{"since": "2026-05-10T00:00:00Z", **window})
                 assert answer.status_code == 200, answer.text
         await found.check_healthy("subnoto")
-        # The failure is remembered; both categories may have called at once.
+        # Not repeated after its failure, but both categories may call concurrently.
         assert 1 <= server.calls <= (6 if fault in (500, 503, "closes") else 2)
 
 
 # ---- both ------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("fails", ["total", "calibration", "skip", "all", behind, again, by_type, by_time])
-async def test_refused_credentials_are_told(fails: str | Callable[[World], Fails]) -> None:
-    vendor, options = ("taktikal", KINDS[fails][0]) if isinstance(fails, str) else ("subnoto", {})
+Kind = str | Callable[[World], Fails]  #: a key of KINDS, or a selection of Subnoto's calls
+
+
+@asynccontextmanager
+async def failing_kind(kind: Kind, fault: int, **options: Any) -> AsyncIterator[tuple[World, FailsCalls, Gateway]]:
+    """Yield a world of the kind's vendor, its emulator with the kind's calls failing, and a gateway that reads it."""
+    made = one_of("subnoto") if callable(kind) else one_of("taktikal", **KINDS[kind][0])
+    async with made as one:
+        fails = kind(one) if callable(kind) else KINDS[kind][1]
+        async with failing(one, fails, fault, clock=one.clock, **options) as (server, found):
+            yield one, server, found
+
+
+@pytest.mark.parametrize("kind", ["total", "calibration", "skip", "all", behind, again, by_type, by_time])
+async def test_refused_credentials_fail_the_page(kind: Kind) -> None:
     query: dict[str, Any] = {"limit": 1000}
-    if fails is by_type:
+    if kind is by_type:
         query |= {"provider_type": "DOCUMENT_SIGNED"}
-    if fails is by_time:
+    if kind is by_time:
         query = {"since": "2026-05-20T00:00:00Z"}  # a page that does not end its window
-    async with one_of(vendor, **options) as one:
-        refused = KINDS[fails][1] if isinstance(fails, str) else fails(one)
-        async with failing(one, refused, 401) as (_, found):
-            assert await found.problem(**query) == (502, "source_unauthorized", None)
+    async with failing_kind(kind, 401) as (_, _, found):
+        assert await found.problem(**query) == (502, "source_unauthorized", None)
 
 
-@pytest.mark.parametrize("fails", ["skip", behind])
-async def test_an_export_makes_a_proof_that_failed_for_a_page(fails: str | Callable[[World], Fails]) -> None:
-    vendor, options = ("taktikal", KINDS[fails][0]) if isinstance(fails, str) else ("subnoto", {})
-    async with one_of(vendor, **options) as one:
-        failed = KINDS[fails][1] if isinstance(fails, str) else fails(one)
-        async with failing(one, failed, 503, clock=one.clock) as (server, found):
-            for fault, complete in ((503, False), (None, True)):
-                server.fault = fault
+@pytest.mark.parametrize("kind", ["skip", behind])
+async def test_an_export_repeats_a_proof_that_failed_for_a_page(kind: Kind) -> None:
+    async with failing_kind(kind, 503) as (one, server, found):
+        for fault, complete in ((503, False), (None, True)):
+            server.fault = fault
+            assert (await found.get(limit=1000)).json()["sources"][0]["reason"]
+            export = await found.get("/events/export", **WINDOW)
+            assert json.loads(export.text.splitlines()[-1])["complete"] == complete
+            if fault:
+                one.clock.advance(minutes=2)  # after that, the export's own failure does not count
                 assert (await found.get(limit=1000)).json()["sources"][0]["reason"]
-                export = await found.get("/events/export", **WINDOW)
-                assert json.loads(export.text.splitlines()[-1])["complete"] == complete
-                if fault:
-                    one.clock.advance(minutes=2)  # the export's own failure is forgotten
-                    assert (await found.get(limit=1000)).json()["sources"][0]["reason"]
 
 
-@pytest.mark.parametrize("fails", ["total", "calibration", "skip", behind, again])
-async def test_answers_are_those_of_another_process_after_ten_minutes(fails: str | Callable[[World], Fails]) -> None:
-    vendor, options = ("taktikal", KINDS[fails][0]) if isinstance(fails, str) else ("subnoto", {})
-    async with one_of(vendor, **options) as one:
-        failed = KINDS[fails][1] if isinstance(fails, str) else fails(one)
-        async with (
-            failing(one, failed, 403, clock=one.clock) as (server, warm),
-            reading(one, server, clock=one.clock) as cold,
-        ):
-            first = await warm.get(limit=1000)
-            assert first.status_code == 200
-            assert vendor == "taktikal" or first.json()["sources"][0]["reason"]
-            server.fault, calls = None, server.calls
-            if vendor == "taktikal":
-                await check_walk(one, warm)
-                assert server.calls == calls
-            one.clock.advance(minutes=11)
-            answers = [(await each.get(limit=1000)).json() for each in (warm, cold)]
-            assert answers[0]["data"] == answers[1]["data"]
-            assert [answer["sources"][0]["reason"] for answer in answers] == [None, None]
-            assert server.calls > calls
+@pytest.mark.parametrize("kind", ["total", "calibration", "skip", behind, again])
+async def test_ten_minutes_after_a_failure_pages_equal_those_of_a_cold_process(kind: Kind) -> None:
+    async with (
+        failing_kind(kind, 403) as (one, server, warm),
+        reading(one, server, clock=one.clock) as cold,
+    ):
+        first = await warm.get(limit=1000)
+        assert first.status_code == 200
+        assert one.taktikal or first.json()["sources"][0]["reason"]
+        server.fault, calls = None, server.calls
+        if one.taktikal:
+            await check_walk(one, warm)
+            assert server.calls == calls
+        one.clock.advance(minutes=11)
+        pages = [(await each.get(limit=1000)).json() for each in (warm, cold)]
+        assert pages[0]["data"] == pages[1]["data"]
+        assert [page["sources"][0]["reason"] for page in pages] == [None, None]
+        assert server.calls > calls

@@ -1,5 +1,5 @@
-"""Finding providers, and making the configured sources. A third provider is one folder: it is copied to an empty
-directory, named in the environment, and served."""
+"""Discovery of providers, and creation of the configured sources. A third provider is one folder: it is copied to an
+empty directory, named in the environment, and served."""
 
 import shutil
 import sys
@@ -25,7 +25,7 @@ PROVIDERS = {"acme": PROVIDER}
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A directory for provider folders; whatever is imported from it is forgotten afterwards."""
+    """A directory for provider folders, whose modules are unloaded afterwards."""
     monkeypatch.setattr(app.providers, "__path__", list(app.providers.__path__))
     before = set(sys.modules)
     yield tmp_path
@@ -62,7 +62,7 @@ def test_a_provider_may_be_a_single_module(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "text", "says"),
+    ("name", "text", "detail"),
     [
         ("empty", "", "exports no PROVIDER"),
         ("none", "PROVIDER = None", "exports no PROVIDER"),
@@ -72,20 +72,22 @@ def test_a_provider_may_be_a_single_module(folder: Path) -> None:
         ("taktikal", good("taktikal"), "Two providers have one name"),
     ],
 )
-def test_a_broken_folder_stops_the_start_and_is_named(folder: Path, name: str, text: str, says: str) -> None:
+def test_a_broken_folder_is_a_configuration_error_that_names_it(
+    folder: Path, name: str, text: str, detail: str
+) -> None:
     write(folder, name, text)
     with pytest.raises(ConfigurationError) as caught:
         find_providers([folder])
     assert f"{folder}/{name}" in caught.value.detail
-    assert says in caught.value.detail
+    assert detail in caught.value.detail
 
 
-def test_a_path_that_is_no_directory() -> None:
+def test_a_missing_directory_is_a_configuration_error() -> None:
     with pytest.raises(ConfigurationError, match="GATEWAY_PROVIDERS_PATH: /not/there is no directory"):
         find_providers(["/not/there"])
 
 
-def test_sources_of_the_environment_and_of_tables_sorted_by_name() -> None:
+def test_sources_of_environment_and_tables_are_sorted_by_name() -> None:
     tables = [{"name": "zebra", "provider": "acme", "token": "t"}, {"name": "Aarhus", "provider": "acme", "token": "t"}]
     sources = make_sources(PROVIDERS, {"ACME_TOKEN": "t"}, tables, CommonSettings(settle=7))
     assert [source.name for source in sources] == ["Aarhus", "acme", "zebra"]
@@ -93,7 +95,7 @@ def test_sources_of_the_environment_and_of_tables_sorted_by_name() -> None:
 
 
 @pytest.mark.parametrize(
-    ("table", "says"),
+    ("table", "detail"),
     [
         ({"provider": "acme"}, "number 1: name must be"),
         ({"name": "with space", "provider": "acme"}, "name must be"),
@@ -103,8 +105,8 @@ def test_sources_of_the_environment_and_of_tables_sorted_by_name() -> None:
         ({"name": "acme", "provider": "acme", "token": "t"}, "Two sources have the name acme"),
     ],
 )
-def test_a_wrong_table_is_named(table: dict[str, str], says: str) -> None:
-    with pytest.raises(ConfigurationError, match=says):
+def test_an_invalid_table_is_named(table: dict[str, str], detail: str) -> None:
+    with pytest.raises(ConfigurationError, match=detail):
         make_sources(PROVIDERS, {"ACME_TOKEN": "t"}, [table], CommonSettings())
 
 
@@ -118,13 +120,13 @@ def settings(tmp_path: Path) -> dict[str, str]:
 
 
 def get(url: str, **parameters: Any) -> dict[str, Any]:
-    answer = httpx.get(url, params=parameters, timeout=60)
-    assert answer.status_code == 200, answer.text
-    found: dict[str, Any] = answer.json()
+    response = httpx.get(url, params=parameters, timeout=60)
+    assert response.status_code == 200, response.text
+    found: dict[str, Any] = response.json()
     return found
 
 
-def test_it_is_served_with_no_other_change(settings: dict[str, str], tmp_path: Path) -> None:
+def test_a_provider_folder_is_served_without_other_changes(settings: dict[str, str], tmp_path: Path) -> None:
     with serving(cwd=tmp_path, env={**settings, "ACME_TOKEN": "secret-token"}) as gateway:
         assert "acme (acme)" in gateway.greeting
         events, cursor = [], None
@@ -148,7 +150,7 @@ def test_it_is_served_with_no_other_change(settings: dict[str, str], tmp_path: P
     assert "secret-token" not in gateway.errors.read_text()
 
 
-def test_one_from_elsewhere_is_in_the_sandbox_of_every_worker(tmp_path: Path) -> None:
+def test_an_external_provider_is_in_the_sandbox_of_every_worker(tmp_path: Path) -> None:
     (tmp_path / "providers").mkdir()
     (tmp_path / "providers" / "signbox.py").write_text(FILES[ADAPTER])
     (tmp_path / "sandbox" / "signbox").mkdir(parents=True)
@@ -158,14 +160,14 @@ def test_one_from_elsewhere_is_in_the_sandbox_of_every_worker(tmp_path: Path) ->
     }  # fmt: skip
     with serving("--sandbox", "--sandbox-events", "60", "--workers", "2", cwd=tmp_path, env=settings) as gateway:
         assert "signbox (signbox)" in gateway.greeting
-        # A new connection each time, so that either worker may get it.
+        # A new connection each time, so that either worker may accept it.
         for _ in range(6):
             assert "signbox" in {source["name"] for source in get(f"{gateway.url}/sources")["data"]}
             assert len(get(f"{gateway.url}/events", source="signbox", since="P90D")["data"]) >= 20
 
 
 @pytest.mark.parametrize("command", ["serve", "probe", "sources", "count", "openapi"])
-def test_its_folder_may_be_named_in_dotenv(command: str, tmp_path: Path) -> None:
+def test_the_providers_path_is_read_from_dotenv(command: str, tmp_path: Path) -> None:
     (tmp_path / ".env").write_text("GATEWAY_PROVIDERS_PATH=/nonexistent\n")
     ended = call(command, cwd=tmp_path, env={"TAKTIKAL_COMPANY_KEY": "a", "TAKTIKAL_API_KEY": "b"})
     assert ended.returncode == 2

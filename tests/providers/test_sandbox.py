@@ -1,4 +1,4 @@
-"""The sandbox: emulators found, served and stopped; faults and latency as ordered; nothing left behind."""
+"""The sandbox: emulators are found, served and stopped, and leave no thread or filter behind."""
 
 import logging
 import threading
@@ -35,7 +35,7 @@ def server_threads() -> list[str]:
     return [thread.name for thread in threading.enumerate() if thread.name.startswith("sandbox-server")]
 
 
-def test_serving_starts_answers_and_leaves_nothing_behind() -> None:
+def test_a_served_application_answers_until_its_block_ends() -> None:
     before = server_threads()
     with serve(small_app()) as base_url:
         assert base_url.startswith("http://127.0.0.1:")
@@ -49,7 +49,7 @@ def test_serving_starts_answers_and_leaves_nothing_behind() -> None:
         httpx.get(f"{base_url}/hello")
 
 
-def test_a_hanging_request_does_not_keep_the_server() -> None:
+def test_a_hanging_request_does_not_delay_the_end_of_the_server() -> None:
     instrumented = Instrumented(small_app(), utc_now)
     instrumented.faults.hang(60)
     started, others = time.monotonic(), server_threads()
@@ -59,12 +59,12 @@ def test_a_hanging_request_does_not_keep_the_server() -> None:
     assert server_threads() == others
 
 
-def test_serving_is_quiet_but_silences_no_one_else(caplog: pytest.LogCaptureFixture) -> None:
+def test_served_applications_log_nothing_and_silence_no_other_logger(caplog: pytest.LogCaptureFixture) -> None:
     async def failing(request: Request) -> PlainTextResponse:
         raise LookupError("a fault of the application")
 
     caplog.set_level(logging.DEBUG)
-    filters = list(logging.getLogger("uvicorn.error").filters)  # of the servers that other tests share
+    filters = list(logging.getLogger("uvicorn.error").filters)  # those of servers that other tests share
     with serve(Starlette(routes=[Route("/", failing)])) as base_url:
         assert httpx.get(base_url).status_code == 500
         logging.getLogger("uvicorn.error").error("the gateway's own line")
@@ -79,14 +79,14 @@ def schedule(**changes: object) -> Schedule:
     return Schedule(**{**settings, **changes})  # type: ignore[arg-type]
 
 
-def test_lives_begin_at_their_beginning() -> None:
+def test_each_workflow_begins_with_its_first_step() -> None:
     steps: dict[int, list[int]] = {}
     for _, code in schedule().due(NOW):
         steps.setdefault(thread_of(code), []).append(step_of(code))
     assert all(found == list(range(len(found))) for found in steps.values())
 
 
-def test_how_often_one_asks_makes_no_difference() -> None:
+def test_the_schedule_does_not_depend_on_the_number_of_calls() -> None:
     often, once = schedule(twins=0.1, burst=3), schedule(twins=0.1, burst=3)
     found = often.due(NOW)
     for minute in range(1, 24 * 60 * 3, 7):
@@ -106,7 +106,7 @@ def test_the_log_of_calls_is_bounded_and_the_counts_are_not() -> None:
     assert log.total == log.count("/hello") == LOG_LENGTH + 5
 
 
-def test_every_provider_takes_part_and_the_settings_lead_to_it() -> None:
+def test_the_sandbox_has_every_emulator_and_the_settings_of_its_source() -> None:
     before = server_threads()
     with start_sandbox(events=101, seed=5, days=10) as sandbox:
         assert set(sandbox.stand_ins) == set(find_emulators()) != set()
@@ -119,7 +119,7 @@ def test_every_provider_takes_part_and_the_settings_lead_to_it() -> None:
     assert server_threads() == before
 
 
-def test_events_are_shared_out(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_sandbox_divides_its_events_among_the_emulators(monkeypatch: pytest.MonkeyPatch) -> None:
     made = []
 
     class StandIn:

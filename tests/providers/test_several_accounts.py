@@ -1,4 +1,4 @@
-"""Several accounts of one provider merge as well as two providers do."""
+"""Several accounts of one provider are merged like accounts of two providers."""
 
 from contextlib import ExitStack
 from typing import Any
@@ -22,7 +22,7 @@ from tests.worlds import ANYONE, SECRET, Clock, World, any_limit, ask, describe,
 
 
 class Accounts:
-    """Two accounts of each vendor. Two have one seed: their records agree in everything but the account."""
+    """Two accounts of each vendor, all with one seed: the records of a vendor differ in the account only."""
 
     def __init__(self, stack: ExitStack) -> None:
         self.clock = Clock()
@@ -64,21 +64,21 @@ async def test_several_accounts_merge_in_one_order() -> None:
         up = await walk(feeds, limits=any_limit(2, 5, 60, 200), between=grow, order="asc", **window)
         assert up.ids == down.ids[::-1]
         assert len(set(up.ids)) == len(up.ids)
-        of = {name: [r for r in up.records if r.event().source == name] for name in accounts.emulators}
-        for name, records in of.items():
+        by_source = {name: [r for r in up.records if r.event().source == name] for name in accounts.emulators}
+        for name, records in by_source.items():
             truth = [row for row in accounts.truth(name) if now - 40 * DAY <= row[0] < now]
             assert [describe(record) for record in records] == truth
-        # Time first, then the source's name.
+        # By time, then by the source's name.
         order = [(r.key[0], r.event().source) for r in up.records]
         assert order == sorted(order)
-        assert {record.event().provider for record in of["alpha"]} == {"taktikal"}
+        assert {record.event().provider for record in by_source["alpha"]} == {"taktikal"}
 
-        some = of["gamma"][5].event().id
-        assert (await feeds[0].event(some, ANYONE)).event().source == "gamma"
+        event_id = by_source["gamma"][5].event().id
+        assert (await feeds[0].event(event_id, ANYONE)).event().source == "gamma"
         both = await walk(feeds[0], limits=1000, provider="subnoto", **window)
         assert {r.event().source for r in both.records} == {"beta", "delta"}
         one = await walk(feeds[0], limits=1000, source="gamma", **window)
-        assert one.ids[::-1] == [r.event().id for r in of["gamma"]]
+        assert one.ids[::-1] == [r.event().id for r in by_source["gamma"]]
         limited = Caller("limited", frozenset(SCOPES), frozenset({"alpha", "delta"}))
         page = await ask(feeds[0], limited, limit=1000, **window)
         assert {r.event().source for r in page.records} == {"alpha", "delta"}

@@ -1,4 +1,4 @@
-"""An httpx transport, such as httpx.MockTransport and httpx.ASGITransport, as a `Transport`."""
+"""Adapts an httpx transport, such as httpx.MockTransport and httpx.ASGITransport, to `Transport`."""
 
 from collections.abc import Mapping
 

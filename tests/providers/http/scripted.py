@@ -1,4 +1,4 @@
-"""`ProviderHttp` over a scripted provider, and the clock of its pauses."""
+"""`ProviderHttp` over a scripted provider, with a clock for its pauses."""
 
 import asyncio
 import time
@@ -18,7 +18,7 @@ DATE = "Mon, 01 Jun 2026 12:00:00 GMT"
 
 
 class Timer:
-    """A monotonic clock that only sleeping moves."""
+    """A monotonic clock that only `sleep` advances."""
 
     def __init__(self) -> None:
         self.now, self.slept = 1000.0, list[float]()
@@ -29,11 +29,11 @@ class Timer:
     async def sleep(self, seconds: float) -> None:
         self.slept.append(seconds)
         end = self.now + seconds
-        await asyncio.sleep(0)  # others who sleep meanwhile begin now, too
+        await asyncio.sleep(0)  # concurrent sleepers begin before the clock moves
         self.now = max(self.now, end)
 
 
-class Watch(Observer):
+class RecordingObserver(Observer):
     """Records its notifications."""
 
     def __init__(self) -> None:
@@ -58,18 +58,18 @@ def answer(status: int, headers: dict[str, str] | None = None, body: bytes = b"[
 
 
 class Provider:
-    """`replies` are given in turn, the last one for ever."""
+    """A client whose calls receive `replies` in order, and then the last one again."""
 
     def __init__(self, *replies: Reply | int, **common: Any) -> None:
         self.replies, self.requests = list(replies), list[httpx.Request]()
-        self.timer, self.watch = Timer(), Watch()
+        self.timer, self.watch = Timer(), RecordingObserver()
         settings = CommonSettings(timer=self.timer, sleep=self.timer.sleep, observer=self.watch, **common)
         transport = HttpxTransport(httpx.MockTransport(self._reply), settings)
         base, keys = "http://provider.example/api", ("user", "word")
         self.http = ProviderHttp(base, settings, name="main", auth=keys, transport=transport)
 
     @property
-    def asked(self) -> int:
+    def request_count(self) -> int:
         return len(self.requests)
 
     async def _reply(self, request: httpx.Request) -> httpx.Response:

@@ -1,4 +1,4 @@
-"""The circuit and the retry budget: pure machines, driven through thousands of histories."""
+"""The circuit breaker and the retry budget, in thousands of random histories."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from app.providers.base import CommonSettings
 from app.providers.http.concurrency import RetryBudget
 from app.providers.http.source_state import SourceState
 
-FAIL, WELL, GONE = (("enter", 0, None), ("settle", -1, False)), (("settle", 0, True),), (("settle", 0, None),)
+FAIL, SUCCEED, CANCEL = (("enter", 0, None), ("settle", -1, False)), (("settle", 0, True),), (("settle", 0, None),)
 ENTER, OPEN = ("enter", 0, None), FAIL * 5
 
 
@@ -25,19 +25,19 @@ STEPS = st.lists(
 
 @settings(max_examples=250, deadline=None)
 @given(STEPS)
-# Each failed trial doubles the time up to five minutes, and a good one makes the next opening short again.
+# Each failed trial call doubles the time open, up to five minutes; a successful one resets it.
 @example([*OPEN, *(step for wait in (30, 60, 120, 240, 300, 300) for step in (("wait", wait, None), *FAIL)),
-          ("wait", 300, None), ENTER, *WELL, *OPEN, ("wait", 30, None), ENTER])  # fmt: skip
-# A success between failures starts the count anew.
-@example([*FAIL * 4, ENTER, *WELL, *FAIL * 4])
-# A trial whose caller went away leaves room for the next.
-@example([*OPEN, ("wait", 30, None), ENTER, *GONE, ENTER, *FAIL])
-# Late results of calls that were made before it opened change nothing, neither then nor once it is closed again.
-@example([*[ENTER] * 8, *OPEN, *WELL, ("settle", 0, False), *GONE, ("wait", 31, None), ENTER, ("settle", -1, True),
+          ("wait", 300, None), ENTER, *SUCCEED, *OPEN, ("wait", 30, None), ENTER])  # fmt: skip
+# A success resets the number of failures.
+@example([*FAIL * 4, ENTER, *SUCCEED, *FAIL * 4])
+# A cancelled trial call allows the next.
+@example([*OPEN, ("wait", 30, None), ENTER, *CANCEL, ENTER, *FAIL])
+# Results of calls that began before it opened change nothing, neither while it is open nor after it closed.
+@example([*[ENTER] * 8, *OPEN, *SUCCEED, ("settle", 0, False), *CANCEL, ("wait", 31, None), ENTER, ("settle", -1, True),
           *[("settle", 0, False)] * 5, *FAIL * 4])  # fmt: skip
-def test_whatever_happens_it_keeps_its_promises(steps: list[tuple[str, int, bool | None]]) -> None:
-    """It opens after five failures in a row, for 30 s, and longer after each failed trial call. Results that are
-    unknown count as nothing, and so do those of calls that began in another state."""
+def test_the_circuit_follows_its_specification(steps: list[tuple[str, int, bool | None]]) -> None:
+    """It opens after five consecutive failures, for 30 s, and longer after each failed trial call. Unknown results, and
+    those of calls that began in another state, are ignored."""
     now, under_way = 0.0, list[tuple[int, bool]]()
     circuit = SourceState("a", "a.example", CommonSettings(timer=lambda: now))
     failures, duration, until = 0, 30.0, 0.0
@@ -48,7 +48,7 @@ def test_whatever_happens_it_keeps_its_promises(steps: list[tuple[str, int, bool
         elif kind == "enter":
             is_trying = any(is_trial and era == circuit._era for era, is_trial in under_way)
             permit = circuit.enter(1)
-            # Never a call while it is open, and never two trials at a time.
+            # No call while it is open, and no two concurrent trial calls.
             assert (permit is not None) == (before == "closed" or (now >= until and not is_trying))
             if permit is not None:
                 under_way.append((permit, before != "closed"))
@@ -70,7 +70,7 @@ def test_whatever_happens_it_keeps_its_promises(steps: list[tuple[str, int, bool
         if circuit.circuit == "closed":
             failures = failures if before == "closed" else 0
             assert circuit.failures == failures
-    # It is never stuck: when all calls are settled and the time is up, somebody is let through.
+    # After all calls have ended and the time open has passed, a call is allowed.
     for era, _ in under_way:
         circuit.settle(era, None, "")
     now += 301
@@ -92,7 +92,7 @@ def test_retries_stay_within_the_budget(steps: list[tuple[bool, float]]) -> None
             assert retries <= 20 + 0.2 * calls + 2 * now + 1e-6
 
 
-def test_the_budget_grows_back() -> None:
+def test_the_retry_budget_is_replenished() -> None:
     now = 0.0
     budget = RetryBudget(lambda: now)
     assert [budget.take() for _ in range(21)] == [True] * 20 + [False]

@@ -1,4 +1,4 @@
-"""`ProviderHttp` over a scripted provider: retries, pauses and the circuit."""
+"""`ProviderHttp` over a scripted provider: retries, pauses and the circuit breaker."""
 
 import asyncio
 import json
@@ -19,7 +19,7 @@ from tests.waiting import until
 log = captured_log
 
 
-async def test_a_call_as_it_is_sent() -> None:
+async def test_the_request_of_a_call() -> None:
     provider = Provider(answering(200, date=DATE))
     budget = CallBudget()
     found = await provider.call(budget, params={"a": "1 2&é"})
@@ -36,25 +36,25 @@ async def test_a_call_as_it_is_sent() -> None:
 
 
 @pytest.mark.parametrize("status", sorted(RETRIED_STATUS))
-async def test_a_status_that_passes_is_retried(status: int) -> None:
+async def test_a_transient_status_is_retried(status: int) -> None:
     assert {408, 425, 429, 503, 520, 521, 522, 523, 524, 529} <= RETRIED_STATUS
     provider, budget = Provider(status, 200), CallBudget(deadline=time.monotonic() + 30)
     assert (await provider.call(budget)).status == 200
-    assert (provider.asked, budget.calls, provider.watch.retries) == (2, 2, [str(status)])
+    assert (provider.request_count, budget.calls, provider.watch.retries) == (2, 2, [str(status)])
     assert provider.watch.calls == [str(status), "200"]
     (slept,) = provider.timer.slept
-    assert 0.1 <= slept <= 0.3, "the first retry waits, too"
+    assert 0.1 <= slept <= 0.3, "the first retry did not wait"
 
 
 @pytest.mark.parametrize("status", [204, 301, 307, 400, 401, 403, 404, 409, 422, 501])
-async def test_a_status_that_stays_is_not(status: int) -> None:
+async def test_a_permanent_status_is_not_retried(status: int) -> None:
     provider = Provider(answering(status, location="http://elsewhere.example/", retry_after="1"))
-    assert ((await provider.call()).status, provider.asked) == (status, 1)
+    assert ((await provider.call()).status, provider.request_count) == (status, 1)
 
 
-async def test_three_attempts_and_the_last_answer() -> None:
+async def test_a_call_returns_the_response_of_the_third_attempt() -> None:
     provider = Provider(500, 502, 503)
-    assert ((await provider.call()).status, provider.asked) == (503, 3)
+    assert ((await provider.call()).status, provider.request_count) == (503, 3)
     broken = Provider(lambda request: httpx.RemoteProtocolError("cut"), 200)
     assert (await broken.call()).status == 200
     assert broken.watch.calls == ["connection", "200"]
@@ -63,42 +63,42 @@ async def test_three_attempts_and_the_last_answer() -> None:
 async def test_the_deadline_bounds_attempts() -> None:
     provider = Provider(500)
     assert (await provider.call(CallBudget(deadline=time.monotonic() + 0.4))).status == 500
-    assert provider.asked == 1
+    assert provider.request_count == 1
     with pytest.raises(SourceTimeout):
         await provider.call(CallBudget(deadline=time.monotonic()))
-    assert (provider.asked, provider.watch.refused) == (1, ["deadline"])
+    assert (provider.request_count, provider.watch.refused) == (1, ["deadline"])
 
 
 async def test_the_retry_budget_bounds_the_load_on_a_provider_that_refuses() -> None:
     provider = Provider(429)  # does not open the circuit
     answers = await asyncio.gather(*(provider.call() for _ in range(100)))
     assert {answer.status for answer in answers} == {429}
-    assert provider.asked == 100 + 20 + 100 // 5
+    assert provider.request_count == 100 + 20 + 100 // 5
 
 
 # ---- pauses ------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("status", [429, 503])
-async def test_a_short_pause_is_waited_out_by_all(status: int) -> None:
+async def test_all_calls_wait_for_the_end_of_a_short_pause(status: int) -> None:
     provider = Provider(answering(status, retry_after="3"), 200, max_concurrency=1)
     answers = await asyncio.gather(*(provider.call() for _ in range(8)))
     assert [answer.status for answer in answers] == [200] * 8
-    assert provider.asked == 9
+    assert provider.request_count == 9
     assert 3.0 <= provider.timer.slept[0] <= 3.3
 
 
-async def test_a_long_pause_refuses(log: Any) -> None:
+async def test_calls_during_a_long_pause_are_refused(log: Any) -> None:
     provider = Provider(answering(429, retry_after="120"), 200)
     assert (await provider.call()).retry_after == 120
     for _ in range(3):
         with pytest.raises(SourceUnavailable) as refused:
             await provider.call()
         assert refused.value.retry_after == 120
-    assert (provider.asked, provider.watch.refused) == (1, ["pause"] * 3)
+    assert (provider.request_count, provider.watch.refused) == (1, ["pause"] * 3)
     assert provider.http.health().paused_until is not None
     provider.timer.now += 115
-    assert (await provider.call()).status == 200  # five seconds are waited out
+    assert (await provider.call()).status == 200  # waits for the remaining five seconds
     assert provider.http.health().paused_until is None
     lines = [json.loads(line) for line in log.getvalue().splitlines() if "pause" in line]
     assert [(line["event"], line["level"], line["host"]) for line in lines] == [
@@ -107,10 +107,10 @@ async def test_a_long_pause_refuses(log: Any) -> None:
     assert (lines[0]["cause"], lines[0]["seconds"]) == ("the provider answered 429", 120)
 
 
-async def test_a_pause_that_begins_while_calls_queue_holds_them_back() -> None:
+async def test_a_pause_applies_to_queued_calls() -> None:
     provider = Provider(answering(429, retry_after="600"), 200, max_concurrency=1)
     found = await asyncio.gather(*(provider.call() for _ in range(5)), return_exceptions=True)
-    assert (provider.asked, sum(isinstance(one, SourceUnavailable) for one in found)) == (1, 4)
+    assert (provider.request_count, sum(isinstance(one, SourceUnavailable) for one in found)) == (1, 4)
 
 
 # ---- the circuit -------------------------------------------------------------------------------------------------
@@ -125,11 +125,11 @@ async def opened(**common: Any) -> Provider:
     return provider
 
 
-async def test_an_open_circuit_answers_at_once_with_the_cause(log: Any) -> None:
+async def test_an_open_circuit_refuses_calls_with_the_cause(log: Any) -> None:
     provider = await opened()
     with pytest.raises(SourceUnavailable, match="the provider answered 500") as refused:
         await provider.call()
-    assert (refused.value.retry_after, provider.asked) == (pytest.approx(30.0), 0)
+    assert (refused.value.retry_after, provider.request_count) == (pytest.approx(30.0), 0)
     assert provider.http.health().consecutive_failures == 5
     provider.timer.now += 30
     provider.replies = [200]
@@ -140,7 +140,7 @@ async def test_an_open_circuit_answers_at_once_with_the_cause(log: Any) -> None:
     ]  # fmt: skip
 
 
-async def test_one_trial_call_of_ten_requests() -> None:
+async def test_one_of_ten_requests_makes_the_trial_call() -> None:
     release = asyncio.Event()
 
     async def slow(request: httpx.Request) -> httpx.Response:
@@ -151,10 +151,10 @@ async def test_one_trial_call_of_ten_requests() -> None:
     provider.timer.now += 30
     provider.replies = [slow]
     requests = [asyncio.create_task(provider.call()) for _ in range(10)]
-    await until(lambda: provider.asked > 0)
+    await until(lambda: provider.request_count > 0)
     release.set()
     found = await asyncio.gather(*requests, return_exceptions=True)
-    assert provider.asked == 1
+    assert provider.request_count == 1
     assert sum(isinstance(one, Response) for one in found) == 1
     assert all(one.retry_after == 1.0 for one in found if isinstance(one, SourceUnavailable))
     assert provider.watch.states == ["closed", "open", "half_open", "closed"]
@@ -174,25 +174,25 @@ async def test_calls_of_the_request_that_makes_the_trial_call_wait_for_its_resul
     if status == 200:
         assert all(isinstance(one, Response) for one in found)
     else:
-        assert provider.asked == 1
+        assert provider.request_count == 1
         assert sum(isinstance(one, SourceUnavailable) and one.retry_after == pytest.approx(60.0) for one in found) == 7
 
 
-async def test_a_trial_call_whose_caller_hangs_up_lets_the_next_one_in() -> None:
+async def test_a_cancelled_trial_call_allows_the_next() -> None:
     provider = await opened()
     provider.timer.now += 30
     provider.replies = [never, 200]
-    gone = asyncio.create_task(provider.call())
-    await until(lambda: provider.asked > 0)
-    gone.cancel()
+    cancelled = asyncio.create_task(provider.call())
+    await until(lambda: provider.request_count > 0)
+    cancelled.cancel()
     with pytest.raises(asyncio.CancelledError):
-        await gone
+        await cancelled
     assert (await provider.call()).status == 200
     assert provider.http.health().circuit == "closed"
     assert provider.watch.calls[-2:] == ["canceled", "200"]
 
 
-async def test_what_opens_the_circuit_and_what_does_not() -> None:
+async def test_failures_and_timeouts_of_the_provider_open_the_circuit() -> None:
     for status in (401, 403, 404):
         refusing = Provider(status)
         for _ in range(20):
@@ -202,10 +202,10 @@ async def test_what_opens_the_circuit_and_what_does_not() -> None:
     for _ in range(2):
         with pytest.raises((SourceTimeout, SourceUnavailable)):
             await hanging.call()
-    assert (hanging.http.health().circuit, hanging.asked) == ("open", 5)
+    assert (hanging.http.health().circuit, hanging.request_count) == ("open", 5)
     hurried = Provider(never)
     for _ in range(6):
         with pytest.raises(SourceTimeout):
             await hurried.call(CallBudget(deadline=time.monotonic() + 0.1))
     assert hurried.watch.calls == ["timeout"] * 6
-    assert hurried.http.health().consecutive_failures == 0, "the deadline left it no time"
+    assert hurried.http.health().consecutive_failures == 0, "a failure that the deadline caused was counted"

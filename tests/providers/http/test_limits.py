@@ -1,4 +1,4 @@
-"""Calls side by side: how many there are at a time and a second, whose turn it is, and what stops them."""
+"""Concurrent calls: their number, rate and order, and their cancellation."""
 
 import asyncio
 import time
@@ -32,7 +32,7 @@ async def test_a_request_of_many_calls_does_not_starve_another() -> None:
     assert len(served) == 35
 
 
-async def test_no_more_at_a_time_and_a_second_than_allowed() -> None:
+async def test_the_limiter_bounds_concurrency_and_rate() -> None:
     limiter, most = CallLimiter(3, None), 0
 
     async def call() -> None:
@@ -55,14 +55,14 @@ async def test_no_more_at_a_time_and_a_second_than_allowed() -> None:
     tasks = [asyncio.create_task(count()) for _ in range(50)]
     for _ in range(20):
         await asyncio.sleep(0)
-    assert served == 5, "one second's calls; the others wait for the clock"
+    assert served == 5, "not the calls of exactly one second"
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
     assert (slow.in_flight, slow.waiting) == (0, 0)
 
 
-async def test_callers_who_hang_up_in_the_queue_take_no_turn_with_them() -> None:
+async def test_cancelled_callers_leave_the_queue() -> None:
     limiter, release = CallLimiter(1, None), asyncio.Event()
 
     async def call(request: int) -> int:
@@ -86,10 +86,10 @@ async def test_callers_who_hang_up_in_the_queue_take_no_turn_with_them() -> None
     ended = await asyncio.gather(*(provider.call(budget) for budget in budgets), return_exceptions=True)
     assert all(isinstance(one, SourceTimeout) for one in ended)
     health = provider.http.health()
-    assert (provider.asked, health.in_flight, health.waiting) == (1, 0, 0)
+    assert (provider.request_count, health.in_flight, health.waiting) == (1, 0, 0)
 
 
-async def test_results_come_in_the_order_given() -> None:
+async def test_results_are_in_the_order_of_the_coroutines() -> None:
     last = asyncio.Event()
 
     async def first() -> int:
@@ -104,7 +104,7 @@ async def test_results_come_in_the_order_given() -> None:
     assert await gather_all([]) == []
 
 
-async def test_the_first_failure_stops_the_others_and_comes_out_bare() -> None:
+async def test_the_first_failure_cancels_the_others_and_is_raised_unwrapped() -> None:
     stopped = asyncio.Event()
 
     async def waits() -> None:
@@ -123,7 +123,7 @@ async def test_the_first_failure_stops_the_others_and_comes_out_bare() -> None:
         await gather_all([gather_all([fails()]), gather_all([fails()])])
 
 
-async def test_a_caller_who_goes_away_stops_them() -> None:
+async def test_cancellation_of_the_caller_cancels_all() -> None:
     stopped = 0
 
     async def waits() -> None:

@@ -1,4 +1,4 @@
-"""Proxies and certificates: the environment's variables, and what each kind of unreachable provider is called."""
+"""Proxies and certificates: the environment's variables, and the error of each kind of unreachable provider."""
 
 import ipaddress
 import json
@@ -31,7 +31,7 @@ PROXY = "http://proxy.example:3128"
     ["localhost", "LOCALHOST", "localhost.", "api.localhost", "127.0.0.1", "127.9.8.7", "127.1", "2130706433",
      "0x7f000001", "[::1]", "[::ffff:127.0.0.1]", "0.0.0.0"],
 )  # fmt: skip
-def test_this_machine_is_never_reached_through_a_proxy(host: str) -> None:
+def test_loopback_hosts_are_called_without_a_proxy(host: str) -> None:
     network = Network({"HTTP_PROXY": PROXY, "HTTPS_PROXY": PROXY, "ALL_PROXY": PROXY})
     for url in (f"http://{host}/a", f"https://{host}:8443/"):
         assert network.proxy_for(url) is None
@@ -49,7 +49,7 @@ def test_this_machine_is_never_reached_through_a_proxy(host: str) -> None:
         ({"HTTPS_PROXY": "https://user:pass@proxy:1/"}, None, "https://user:pass@proxy:1/"),
     ],
 )  # fmt: skip
-def test_which_proxy_is_used(variables: dict[str, str], http: str | None, https: str | None) -> None:
+def test_the_variables_select_the_proxy(variables: dict[str, str], http: str | None, https: str | None) -> None:
     network = Network(variables)
     assert (network.proxy_for("http://a.example/"), network.proxy_for("https://a.example/")) == (http, https)
 
@@ -89,7 +89,7 @@ def test_no_proxy_excludes_the_hosts_that_it_names(no_proxy: str, direct: list[s
         ("no_proxy", "http://secret"), ("NO_PROXY", "[::1"), ("NO_PROXY", "10.0.0"),
     ],
 )  # fmt: skip
-def test_a_variable_that_cannot_be_used_is_named(variable: str, value: str) -> None:
+def test_an_invalid_variable_is_a_configuration_error(variable: str, value: str) -> None:
     with pytest.raises(ConfigurationError, match=variable) as error:
         Network({variable: value})
     assert "secret" not in error.value.detail
@@ -103,14 +103,14 @@ async def call(url: str, network: Network) -> bytes:
         await http.aclose()
 
 
-async def test_calls_go_through_the_proxy_and_to_this_machine_directly() -> None:
-    async with server(answering(OK)) as (proxy, heads), server(answering(OK)) as (direct, straight):
+async def test_calls_use_the_proxy_except_to_loopback() -> None:
+    async with server(answering(OK)) as (proxy, heads), server(answering(OK)) as (direct, direct_heads):
         network = Network({"HTTP_PROXY": proxy.replace("http://", "http://user:word@")})
         assert await call("http://provider.example/api", network) == b"ok"
         assert heads[0].startswith(b"GET http://provider.example/api/log HTTP/1.1\r\n")
         assert b"Proxy-Authorization: Basic dXNlcjp3b3Jk" in heads[0]
         assert await call(direct, network) == b"ok"
-        assert (len(heads), len(straight)) == (1, 1)
+        assert (len(heads), len(direct_heads)) == (1, 1)
     with pytest.raises(SourceUnavailable, match=r"proxy towards the provider cannot be reached.*HTTPS_PROXY"):
         await call("http://provider.example/api", network)
     async with server(answering(b"HTTP/1.1 407 Who\r\nContent-Length: 0\r\n\r\n")) as (proxy, _):
@@ -121,15 +121,15 @@ async def test_calls_go_through_the_proxy_and_to_this_machine_directly() -> None
 # ---- certificate authorities -------------------------------------------------------------------------------------
 
 
-def test_the_reference_has_all_variables_and_no_others() -> None:
+def test_the_documented_variables_are_those_that_are_read() -> None:
     class Environment(dict[str, str]):
         def get(self, name: str, *default: Any) -> Any:
-            asked.add(name)
+            read.add(name)
             return super().get(name, *default)
 
-    asked: set[str] = set()
+    read: set[str] = set()
     Network(Environment({"": ""}))
-    assert {name.upper() for name in asked} == VARIABLES.keys()
+    assert {name.upper() for name in read} == VARIABLES.keys()
 
 
 @pytest.mark.parametrize("variable", ["SSL_CERT_FILE", "REQUESTS_CA_BUNDLE"])
@@ -155,13 +155,13 @@ def test_a_folder_of_authorities_is_read_or_refused_by_its_variable(tmp_path: Pa
     assert Network({"SSL_CERT_DIR": str(tmp_path)}).ssl_context().cert_store_stats()["x509_ca"] == 2
 
 
-def test_without_a_variable_the_usual_authorities_are_trusted() -> None:
+def test_without_a_variable_the_systems_authorities_are_trusted() -> None:
     context = Network().ssl_context()
     assert context.cert_store_stats()["x509_ca"] > 50
     assert context.verify_mode == ssl.CERT_REQUIRED
 
 
-# ---- five ways of not being reached ------------------------------------------------------------------------------
+# ---- unreachable providers ---------------------------------------------------------------------------------------
 
 CA, OTHER = trustme.CA(), trustme.CA()
 PAST = datetime.now(UTC) - timedelta(days=2)
@@ -173,7 +173,9 @@ KINDS = {
 
 @pytest.mark.parametrize("client", ["aiohttp", "httpx"])
 @pytest.mark.parametrize("kind", KINDS)
-async def test_each_way_of_not_being_reached_has_its_sentence(kind: str, client: str, tmp_path: Path, log: Any) -> None:
+async def test_each_kind_of_unreachable_provider_has_its_error(
+    kind: str, client: str, tmp_path: Path, log: Any
+) -> None:
     authority = tmp_path / "ca.pem"
     CA.cert_pem.write_to_path(authority)
     network = Network({"SSL_CERT_FILE": str(authority)})

@@ -1,4 +1,4 @@
-"""Optional calls: what their failures cost, and that they cost the source nothing else."""
+"""Optional calls: their failures are remembered, and affect neither the circuit nor the pauses of the source."""
 
 import random
 import time
@@ -13,7 +13,7 @@ from tests.providers.http.scripted import DATE, Provider, Reply, answer, never
 
 
 class Calls:
-    """Optional calls of a scripted provider, on a clock that only tests move."""
+    """Optional calls of a scripted provider, with a clock that stands still."""
 
     def __init__(self, *replies: Reply | int) -> None:
         self.provider, self.now = Provider(*replies), 0
@@ -30,7 +30,7 @@ class Calls:
 
 
 @pytest.mark.parametrize(("status", "seconds"), [(403, 600), (404, 600), (500, 600), (503, 60)])
-async def test_a_kind_that_failed_is_left_out_for_ten_minutes_or_one(status: int, seconds: int) -> None:
+async def test_a_failed_kind_of_call_is_omitted_for_ten_minutes_or_one(status: int, seconds: int) -> None:
     calls = Calls(status)
     assert await calls.attempt() is None
     made = len(calls.provider.requests)
@@ -45,7 +45,7 @@ async def test_a_kind_that_failed_is_left_out_for_ten_minutes_or_one(status: int
     assert [await calls.attempt(), await calls.attempt("b")] == [200, None]
 
 
-async def test_failures_do_not_open_the_circuit_and_a_pause_holds_for_their_kind() -> None:
+async def test_failures_do_not_open_the_circuit_and_a_pause_applies_to_their_kind() -> None:
     calls = Calls(500)
     for kind in "abc":
         assert await calls.attempt(kind) is None
@@ -60,7 +60,7 @@ async def test_failures_do_not_open_the_circuit_and_a_pause_holds_for_their_kind
     assert await calls.attempt("d") == 200
 
 
-async def test_a_patient_request_waits_as_for_other_calls_and_makes_an_attempt_of_its_own() -> None:
+async def test_a_patient_request_retries_a_call_that_failed_for_another() -> None:
     limited = lambda _: answer(429, {"retry-after": "1"})  # noqa: E731
     calls, begun = Calls(limited), time.monotonic()
     assert await calls.attempt() is None
@@ -72,7 +72,7 @@ async def test_a_patient_request_waits_as_for_other_calls_and_makes_an_attempt_o
     assert 2 <= time.monotonic() - begun < 4
 
 
-async def test_what_is_refused_to_a_patient_request_is_left_out_for_it_too() -> None:
+async def test_a_call_refused_to_a_patient_request_is_omitted_by_later_ones() -> None:
     calls = Calls(404)
     assert await calls.attempt() is None
     for made in (2, 2):
@@ -84,8 +84,8 @@ async def test_what_is_refused_to_a_patient_request_is_left_out_for_it_too() -> 
     assert len(calls.provider.requests) == 3
 
 
-async def test_a_wait_that_ends_after_the_time_is_not_begun(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The time's end would replace the pause by a failure that is remembered for ten minutes."""
+async def test_a_wait_that_would_exceed_the_time_of_the_call_is_not_begun(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A timeout would be remembered for ten minutes, longer than the pause."""
     monkeypatch.setattr(random, "uniform", lambda least, most: most)
     calls, begun = Calls(lambda _: answer(429, {"retry-after": "20"})), time.monotonic()
     assert await calls.attempt(spent=CallBudget(deadline=begun + 42, is_patient=True)) is None
@@ -94,7 +94,7 @@ async def test_a_wait_that_ends_after_the_time_is_not_begun(monkeypatch: pytest.
     assert await calls.attempt(spent=CallBudget(deadline=time.monotonic() + 42, is_patient=True)) == 200
 
 
-async def test_half_of_the_time_is_left() -> None:
+async def test_a_call_uses_at_most_half_of_the_remaining_time() -> None:
     calls, begun = Calls(never), time.monotonic()
     spent = CallBudget(deadline=begun + 0.8)
     assert await calls.attempt(spent=spent) is None
@@ -102,13 +102,13 @@ async def test_half_of_the_time_is_left() -> None:
     assert spent.calls == 1
 
 
-async def test_a_call_that_the_gateway_refused_itself_is_not_remembered() -> None:
+async def test_a_call_refused_by_the_gateway_itself_is_not_remembered() -> None:
     calls = Calls(200)
     assert await calls.attempt(spent=CallBudget(deadline=time.monotonic())) is None
     assert await calls.attempt() == 200
 
 
-async def test_their_usage_is_that_of_the_request() -> None:
+async def test_usage_is_added_to_the_requests_budget() -> None:
     calls, spent = Calls(lambda _: answer(200, {"date": DATE}, b"[1]")), CallBudget()
     assert await calls.attempt(spent=spent) == 200
     assert (spent.calls, spent.bytes, spent.as_of) == (1, 3, http_date(DATE))

@@ -1,4 +1,4 @@
-"""What a provider's response means: its encoding, its size, its headers and its status."""
+"""A provider's response: its encoding, size, headers and status."""
 
 import gzip
 from typing import Any
@@ -64,7 +64,7 @@ async def test_content_encodings_and_sizes(encoding: str | None, body: bytes, fo
     with pytest.raises(found) as error:
         await provider.call()
     assert "<" not in str(error.value)
-    assert provider.asked == (3 if found is SourceUnavailable else 1)
+    assert provider.request_count == (3 if found is SourceUnavailable else 1)
 
 
 @pytest.mark.parametrize(
@@ -72,7 +72,7 @@ async def test_content_encodings_and_sizes(encoding: str | None, body: bytes, fo
     ["", "yesterday", "Mon, 99 Jun 2026 12:00:00 GMT", "0", "Fri, 31 Dec 9999 23:59:59 -2300",
      "Fri, 01 Jan 9999 00:00:00 GMT", "Wed, 31 Dec 1969 23:59:59 GMT"],
 )  # fmt: skip
-async def test_an_invalid_date_is_no_date(text: str) -> None:
+async def test_an_invalid_date_is_ignored(text: str) -> None:
     assert (await Provider(answering(200, date=text)).call()).date is None
 
 
@@ -85,7 +85,7 @@ async def test_an_invalid_date_is_no_date(text: str) -> None:
      (418, "C", SourceFailed), (500, "C", SourceFailed), (502, None, SourceFailed), (504, None, SourceTimeout),
      *((status, None, SourceUnavailable) for status in (408, 425, 429, 503, 520, 524, 529))],
 )  # fmt: skip
-def test_what_a_status_means(status: int, code: str | None, kind: type[Exception]) -> None:
+def test_the_error_for_a_status(status: int, code: str | None, kind: type[Exception]) -> None:
     found = error_for(Response(status, b"", {"retry-after": "9"}, None), code=code, request_id="r-1")
     assert (type(found), found.provider_request_id) == (kind, "r-1")
     assert str(status) in found.detail
@@ -94,7 +94,7 @@ def test_what_a_status_means(status: int, code: str | None, kind: type[Exception
 
 
 @pytest.mark.parametrize("status", [301, 302, 401, 403])
-def test_a_refusal_that_is_not_the_apis_names_what_answered(status: int) -> None:
+def test_the_error_for_a_response_that_is_not_the_apis_names_its_server(status: int) -> None:
     headers = {"content-type": "text/html; charset=utf-8", "server": "cloudflare"}
     found = error_for(Response(status, b"<html>who@example.com", headers, None))
     assert type(found) is SourceFailed
@@ -104,7 +104,7 @@ def test_a_refusal_that_is_not_the_apis_names_what_answered(status: int) -> None
     assert "who" not in found.detail
 
 
-def test_a_vendors_code_is_cut_down_to_a_word() -> None:
+def test_a_vendors_code_is_reduced_to_a_word() -> None:
     found = error_for(Response(400, b"", {}, None), code="a b\n<script>\x1b[31m" + "x" * 500)
     assert found.detail == f"the provider answered 400 (abscript31m{'x' * 47})"
 
@@ -117,7 +117,7 @@ KINDS = {httpx.InvalidURL, *below(httpx.HTTPError), *below(aiohttp.ClientError)}
 
 
 @pytest.mark.parametrize("kind", sorted(KINDS, key=str), ids=lambda kind: f"{kind.__module__}.{kind.__name__}")
-def test_every_exception_of_the_transports_has_a_meaning(kind: type[Exception]) -> None:
+def test_each_exception_of_the_transports_is_translated(kind: type[Exception]) -> None:
     assert len(KINDS) > 40
     error = kind.__new__(kind, "secret words of the transport")
     found = translate(error)
@@ -131,6 +131,6 @@ def test_every_exception_of_the_transports_has_a_meaning(kind: type[Exception]) 
     assert (found.detail == last) <= (kind.__name__ in others)
 
 
-def test_what_is_no_error_of_a_transport_is_not_translated() -> None:
+def test_other_exceptions_are_not_translated() -> None:
     with pytest.raises(TypeError):
         translate(KeyError())

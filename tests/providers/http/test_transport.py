@@ -1,4 +1,4 @@
-"""aiohttp's connections, against servers that write what they like."""
+"""`AiohttpTransport` with servers that send arbitrary bytes."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -39,14 +39,14 @@ async def get(transport: AiohttpTransport, url: str) -> Response:
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", b"not HTTP at all\r\n\r\n",
     ],
 )  # fmt: skip
-async def test_a_response_that_breaks_off(transport: AiohttpTransport, raw: bytes) -> None:
+async def test_a_truncated_response_is_unavailable(transport: AiohttpTransport, raw: bytes) -> None:
     async with server(answering(raw, then_close=True)) as (url, heads):
         with pytest.raises(SourceUnavailable, match="broke off"):
             await get(transport, url)
         assert len(heads) == 1
 
 
-async def test_a_response_that_does_not_come() -> None:
+async def test_a_missing_response_is_a_timeout() -> None:
     transport = make(read=0.1)
     async with server(answering(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n")) as (url, _):
         with pytest.raises(SourceTimeout, match="did not answer in time"):
@@ -54,12 +54,12 @@ async def test_a_response_that_does_not_come() -> None:
     await transport.aclose()
 
 
-async def test_an_idle_connection_that_is_closed_is_no_failure(transport: AiohttpTransport) -> None:
-    """A server may close one just as the next request is sent: that one goes by a new connection. A new one that is
-    closed has failed: retries are for the client, which counts them."""
+async def test_a_request_on_a_closed_idle_connection_is_sent_again(transport: AiohttpTransport) -> None:
+    """A server may close an idle connection while the next request is sent. If it closes a new connection, the call
+    fails, because the client makes and counts retries."""
     used = set()
 
-    async def answers(head: bytes, writer: asyncio.StreamWriter) -> None:
+    async def respond(head: bytes, writer: asyncio.StreamWriter) -> None:
         peer = writer.get_extra_info("peername")
         if peer in used or b"/never" in head:
             writer.close()
@@ -68,7 +68,7 @@ async def test_an_idle_connection_that_is_closed_is_no_failure(transport: Aiohtt
             writer.write(OK)
             await writer.drain()
 
-    async with server(answers) as (url, heads):
+    async with server(respond) as (url, heads):
         for method in ("GET", "POST", "POST"):
             calls = [transport.send(method, f"{url}/kept", {}, b"{}") for _ in range(4)]
             assert [response.status for response in await asyncio.gather(*calls)] == [200] * 4
@@ -76,10 +76,10 @@ async def test_an_idle_connection_that_is_closed_is_no_failure(transport: Aiohtt
         heads.clear()
         with pytest.raises(SourceUnavailable):
             await get(transport, f"{url}/never")
-        assert len(heads) <= 1 + 4, "the idle ones, and a new one"
+        assert len(heads) <= 1 + 4, "more requests than idle connections and a new one"
 
 
-async def test_a_connection_that_is_closed_behind_its_answer_is_no_failure(transport: AiohttpTransport) -> None:
+async def test_a_connection_closed_after_its_response_is_replaced(transport: AiohttpTransport) -> None:
     async with server(answering(OK, then_close=True)) as (url, heads):
         for number in range(10):
             assert (await get(transport, url)).body == b"ok"
@@ -87,15 +87,15 @@ async def test_a_connection_that_is_closed_behind_its_answer_is_no_failure(trans
             await asyncio.sleep(0.01)
 
 
-async def test_connections_are_kept_cookies_and_redirects_are_not(transport: AiohttpTransport) -> None:
+async def test_connections_are_reused_and_cookies_and_redirects_ignored(transport: AiohttpTransport) -> None:
     raw = b"HTTP/1.1 %d Found\r\nLocation: /other\r\nSet-Cookie: a=b\r\nContent-Length: 2\r\n\r\n{}"
     peers, statuses = set(), (301, 302, 303, 307, 308)
 
-    async def answers(head: bytes, writer: asyncio.StreamWriter) -> None:
+    async def respond(head: bytes, writer: asyncio.StreamWriter) -> None:
         peers.add(writer.get_extra_info("peername"))
         await answering(raw % statuses[len(heads) - 1])(head, writer)
 
-    async with server(answers) as (url, heads):
+    async with server(respond) as (url, heads):
         for status in statuses:
             response = await get(transport, f"{url}/a%2Fb?q=a+b%26&at=2026-05-01T00%3A00%3A00%2B02%3A00")
             assert (response.status, response.body, response.headers["location"]) == (status, b"{}", "/other")
@@ -123,9 +123,9 @@ async def test_response_headers_up_to_64_kb(transport: AiohttpTransport, headers
                 await get(transport, url)
 
 
-def test_a_kept_connection_is_not_ended_by_the_call_before() -> None:
-    """aiohttp forgets to stop the timer of a response that came faster than it was read. Found by a benchmark, on
-    uvloop: asyncio hands over less at a time."""
+def test_the_timeout_of_a_call_does_not_close_its_reused_connection() -> None:
+    """aiohttp does not stop the timer of a response that arrives faster than it is read. It happens with uvloop, whose
+    reads are larger than asyncio's."""
     raw = b"HTTP/1.1 200 OK\r\nContent-Length: 3000000\r\n\r\n" + bytes(3_000_000)
 
     async def calls() -> None:

@@ -1,5 +1,4 @@
-"""Subnoto's call as it is really sent, what its errors become, which parts of an account a query touches, and what is
-never sent."""
+"""Subnoto's client: requests, errors, the streams of a query, and the event types that are sent."""
 
 import json
 import time
@@ -37,7 +36,7 @@ def error(code: str) -> bytes:
     return json.dumps({"statusCode": 400, "error": {"code": code, "message": "secret"}, "requestId": "r-1"}).encode()
 
 
-async def test_every_member_of_the_body(emulator: Emulator, client: SubnotoClient) -> None:
+async def test_the_body_of_a_request(emulator: Emulator, client: SubnotoClient) -> None:
     workspace = emulator.history.account.workspaces[0]
     query = LogQuery("envelope", UUID, workspace, ("DOCUMENT_SIGNED",))
     await client.list_logs(query, [3], 50, CallBudget())
@@ -54,7 +53,7 @@ async def test_every_member_of_the_body(emulator: Emulator, client: SubnotoClien
     assert emulator.calls.refused == []
 
 
-async def test_pages_are_fetched_side_by_side_and_come_in_order(emulator: Emulator, client: SubnotoClient) -> None:
+async def test_pages_are_fetched_concurrently_and_returned_in_order(emulator: Emulator, client: SubnotoClient) -> None:
     emulator.latency = 0.02
     spent = CallBudget()
     found = await client.list_logs(LogQuery("envelope"), [2, 1], 20, spent)
@@ -71,9 +70,7 @@ async def test_pages_are_fetched_side_by_side_and_come_in_order(emulator: Emulat
 @pytest.mark.parametrize(
     "body", [b'{"logs": [], "totalCount": 0}', b'{"logs": [], "pagination": {"totalRecords": 0}}', b""]
 )
-async def test_one_answer_of_an_empty_log_is_not_believed(
-    emulator: Emulator, client: SubnotoClient, body: bytes
-) -> None:
+async def test_an_empty_log_must_be_returned_twice(emulator: Emulator, client: SubnotoClient, body: bytes) -> None:
     spent = CallBudget()
     for page in (1, 2):
         emulator.faults.answer(200, body=body)
@@ -87,7 +84,9 @@ async def test_one_answer_of_an_empty_log_is_not_believed(
 
 @pytest.mark.parametrize("code", ["ENVELOPE_NOT_FOUND", "WORKSPACE_NOT_FOUND"])
 @pytest.mark.parametrize("status", [400, 404])
-async def test_what_is_not_there_is_empty(emulator: Emulator, client: SubnotoClient, code: str, status: int) -> None:
+async def test_an_unknown_envelope_or_workspace_is_an_empty_log(
+    emulator: Emulator, client: SubnotoClient, code: str, status: int
+) -> None:
     emulator.faults.answer(status, body=error(code))
     ((_, page),) = await client.list_logs(LogQuery("envelope", UUID), [1], 50, CallBudget())
     assert (page.rows, page.total) == ([], 0)
@@ -115,7 +114,7 @@ async def test_status_and_code_decide_the_error(
     assert "secret" not in found.value.detail
 
 
-async def test_refused_event_types_are_told_apart(emulator: Emulator, client: SubnotoClient) -> None:
+async def test_refused_event_types_have_their_own_error(emulator: Emulator, client: SubnotoClient) -> None:
     emulator.faults.answer(400, body=error("INVALID_REQUEST_FORMAT"))
     with pytest.raises(EventTypesRefused):
         await client.list_logs(LogQuery("envelope", event_types=("ENVELOPE_SENT",)), [1], 50, CallBudget())
@@ -144,7 +143,7 @@ def source(**settings: Any) -> SubnotoSource:
     ],
     ids=str,
 )  # fmt: skip
-def test_a_query_touches_only_the_streams_that_may_match(query: dict[str, Any], streams: list[str]) -> None:
+def test_the_streams_of_a_query_are_those_that_may_match(query: dict[str, Any], streams: list[str]) -> None:
     assert list(source().streams(Query(**query))) == streams
 
 
@@ -153,17 +152,17 @@ def test_categories_are_those_of_the_settings() -> None:
     assert list(source(categories="team, dataroom").streams(Query())) == ["team", "dataroom"]
 
 
-def event_types(found: SubnotoSource, **query: Any) -> list[str]:
-    asked = Query(**query)
+def event_types(found: SubnotoSource, **filters: Any) -> list[str]:
+    query = Query(**filters)
     sent: set[str] = set()
-    for stream in found.streams(asked):
-        reader = found.reader(stream, ReadRequest(asked, 0, 1, (1,)), CallBudget())
+    for stream in found.streams(query):
+        reader = found.reader(stream, ReadRequest(query, 0, 1, (1,)), CallBudget())
         assert reader.walk.calls.query.category == stream.partition("/")[0]
         sent |= set(reader.walk.calls.query.event_types)
     return sorted(sent)
 
 
-def test_event_types_are_sent_where_every_server_takes_them() -> None:
+def test_event_types_that_every_server_accepts_are_sent() -> None:
     assert event_types(source(), type=("recipient.*",)) == ["DOCUMENT_SIGNED", "RECIPIENT_VERIFIED"]
     assert event_types(source(), provider_type=("TEAM_CREATED", "DOCUMENT_SIGNED")) == [
         "DOCUMENT_SIGNED",
@@ -172,13 +171,13 @@ def test_event_types_are_sent_where_every_server_takes_them() -> None:
     assert event_types(source()) == []
 
 
-def test_newer_event_types_are_sent_only_once_the_account_showed_them() -> None:
+def test_newer_event_types_are_sent_after_the_account_has_returned_them() -> None:
     found = source()
     assert event_types(found, type=("envelope.approved",)) == []
     assert event_types(found, type=("unknown",)) == []
     assert event_types(found, provider_type=("BRAND_NEW",)) == []
-    shown = {"logs": [{"eventType": "ENVELOPE_APPROVED", "timestamp": 1_780_000_000}], "totalCount": 1}
-    found._observations.learn("envelope", [decode_page(json.dumps(shown).encode())])
+    page = {"logs": [{"eventType": "ENVELOPE_APPROVED", "timestamp": 1_780_000_000}], "totalCount": 1}
+    found._observations.learn("envelope", [decode_page(json.dumps(page).encode())])
     assert event_types(found, type=("envelope.approved",)) == ["ENVELOPE_APPROVED"]
     found._observations.refuse(["ENVELOPE_APPROVED"], is_known=True)
     assert event_types(found, type=("envelope.approved",)) == []

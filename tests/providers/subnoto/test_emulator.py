@@ -1,4 +1,4 @@
-"""The Subnoto emulator keeps to the vendor's documents, and each of its switches does what it says."""
+"""Subnoto's emulator follows the vendor's documents, and each of its switches has its documented effect."""
 
 import itertools
 import operator
@@ -57,7 +57,7 @@ def names(found: list[dict[str, Any]]) -> list[str]:
     return [log["eventData"]["name"] for log in found]
 
 
-async def test_the_history_is_as_long_as_asked_and_lies_in_its_days() -> None:
+async def test_the_history_has_the_requested_length_and_days() -> None:
     server = emulator(events=777, twins=0.05, tie_burst=3)
     truth = list(server.history.truth())
     assert len(truth) == 777 == server.history.size()
@@ -66,7 +66,7 @@ async def test_the_history_is_as_long_as_asked_and_lies_in_its_days() -> None:
     assert {item["category"] for item in truth} == {"envelope", "team"}
 
 
-async def test_a_seed_and_a_moment_make_the_same_history_byte_for_byte() -> None:
+async def test_equal_seeds_and_times_give_equal_histories() -> None:
     one, two, other = emulator(seed=3), emulator(seed=3), emulator(seed=4)
     body = {"category": "envelope", "page": 2}
     first, second = await post(one, body), await post(two, body)
@@ -74,7 +74,7 @@ async def test_a_seed_and_a_moment_make_the_same_history_byte_for_byte() -> None
     assert first.content != (await post(other, body)).content
 
 
-async def test_every_category_is_walked_whole_in_both_orders() -> None:
+async def test_a_walk_returns_each_record_of_a_category_in_both_orders() -> None:
     server = emulator()
     for category in ("envelope", "team"):
         truth = list(server.history.truth(category))
@@ -106,7 +106,7 @@ def pagination(*values: int | None) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("totals", ["pagination", "totalCount", "both"])
-async def test_totals_come_in_the_shape_of_their_generation(totals: str) -> None:
+async def test_totals_have_the_shape_of_their_generation(totals: str) -> None:
     hundred = [record(str(n), n) for n in range(100)]
     for records, page, limit, count, shown in (
         (hundred, 2, 20, 20, pagination(100, 2, 5, 3, 1)),
@@ -120,21 +120,21 @@ async def test_totals_come_in_the_shape_of_their_generation(totals: str) -> None
         assert answer == {name: value for name, value in expected.items() if totals in (name, "both")}
 
 
-@pytest.mark.parametrize(("author", "nobody"), [("uuid", NIL), ("id", 0)])
-async def test_authors_come_in_the_shape_of_their_generation(author: str, nobody: object) -> None:
+@pytest.mark.parametrize(("author", "system"), [("uuid", NIL), ("id", 0)])
+async def test_authors_have_the_shape_of_their_generation(author: str, system: object) -> None:
     found = await walk(emulator(author=author))
     assert all(set(log["author"]) == {author, "email", "name"} for log in found)
-    person_values = {log["author"][author] for log in found}
-    assert nobody in person_values
-    assert len(person_values) > 2
-    assert len({type(identity) for identity in person_values}) == 1
+    ids = {log["author"][author] for log in found}
+    assert system in ids
+    assert len(ids) > 2
+    assert len({type(identity) for identity in ids}) == 1
 
 
 @pytest.mark.parametrize(
     ("unit", "sent"),
     [("seconds", 1_700_000_000), ("milliseconds", 1_700_000_000_250), ("float_seconds", 1_700_000_000.25)],
 )
-async def test_times_come_in_the_chosen_unit(unit: str, sent: float) -> None:
+async def test_times_have_the_chosen_unit(unit: str, sent: float) -> None:
     [log] = await logs(emulator(unit=unit, records=[record("a", 1_700_000_000_250)]))
     assert (log["timestamp"], type(log["timestamp"])) == (sent, type(sent))
     server = emulator(unit=unit, ties="id", records=[record("a", 1900), record("b", 1100)])
@@ -142,7 +142,7 @@ async def test_times_come_in_the_chosen_unit(unit: str, sent: float) -> None:
     assert [item["timestamp"] for item in server.history.truth()] == ([1000] * 2 if unit == "seconds" else [1900, 1100])
 
 
-async def test_ties_come_in_the_chosen_order() -> None:
+async def test_ties_have_the_chosen_order() -> None:
     burst = [record("first", 5)] + [record(str(n), 10) for n in range(30)] + [record("last", 20)]
     numbers = [str(n) for n in range(30)]
     plain, reverse, shuffled = (emulator(ties=ties, records=burst) for ties in ("id", "reverse", "shuffled"))
@@ -160,7 +160,7 @@ async def test_ties_come_in_the_chosen_order() -> None:
 
 
 @pytest.mark.parametrize("skew", [0, 120])
-async def test_records_lie_behind_by_at_most_the_skew(skew: int) -> None:
+async def test_records_are_behind_the_newest_by_at_most_the_skew(skew: int) -> None:
     stamps = [item["timestamp"] for item in emulator(skew_seconds=skew, events=5000).history.truth("envelope")]
     behind = max(map(operator.sub, itertools.accumulate(stamps, max), stamps))
     assert behind <= skew * 1000
@@ -176,7 +176,7 @@ async def test_twins_are_equal_in_every_field(share: float, least: int, most: in
 
 
 @pytest.mark.parametrize("newer", [True, False])
-async def test_newer_types_occur_and_are_accepted_only_if_chosen(newer: bool) -> None:
+async def test_newer_types_occur_and_are_accepted_only_if_enabled(newer: bool) -> None:
     server = emulator(events=6000, newer_types=newer)
     occurring = {item["eventType"] for item in server.history.truth()}
     assert ("ENVELOPE_APPROVED" in occurring) is newer
@@ -225,7 +225,7 @@ async def test_an_invalid_body_is_refused_with_its_field(body: dict[str, Any], f
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b"null", b'"team"'])
-async def test_bodies_that_are_no_object(content: bytes) -> None:
+async def test_a_body_that_is_not_an_object_is_refused(content: bytes) -> None:
     server = emulator(events=10)
     answer = await post(server, None, content=content)
     assert answer.status_code == 400
@@ -234,17 +234,17 @@ async def test_bodies_that_are_no_object(content: bytes) -> None:
 
 
 @pytest.mark.parametrize("field", ["envelopeUuid", "workspaceUuid", "user", "dataroom", "team"])
-async def test_what_is_no_fault_of_the_caller_is_not_counted_as_one(field: str) -> None:
+async def test_unknown_ids_and_missing_permissions_are_not_counted_as_refused_calls(field: str) -> None:
     server, uuid = emulator(permissions=frozenset({"envelope"})), "33333333-3333-4333-8333-333333333333"
     body = {"category": "envelope", field: uuid} if "Uuid" in field else {"category": field}
     assert (await post(server, body)).status_code in (400, 403)
     assert server.calls.refused == []
 
 
-async def test_unknown_paths_answer_in_the_vendors_shape() -> None:
+async def test_unknown_paths_have_the_vendors_error() -> None:
     answer = await post(emulator(events=10), {}, path="/public/logs/lost")
     assert (answer.status_code, answer.json()["error"]["code"]) == (404, "NOT_FOUND")
-    assert answer.headers.get_list("date") == ["Wed, 20 May 2026 15:00:00 GMT"], "the clock's"
+    assert answer.headers.get_list("date") == ["Wed, 20 May 2026 15:00:00 GMT"], "not the time of its clock"
 
 
 async def test_an_envelope_that_is_not_yet_created_is_unknown() -> None:
@@ -266,7 +266,7 @@ async def test_bad_credentials_are_refused(path: str, bearer: str) -> None:
     assert (answer.status_code, answer.json()["error"]["code"]) == (401, "AUTHENTICATION_ERROR")
 
 
-async def test_records_can_be_appended_late_and_announced() -> None:
+async def test_records_can_be_appended_late_and_become_visible_later() -> None:
     clock = Clock(NOW)
     server = emulator(clock, records=[record("old", 1000), record("young", 9000)])
     server.history.append("ENVELOPE_SENT", timestamp=5000, event_data={"name": "late"})
@@ -279,7 +279,7 @@ async def test_records_can_be_appended_late_and_announced() -> None:
     assert [item["sequence"] for item in server.history.truth()] == [0, 1, 2, 3]
 
 
-async def test_retention_forgets_the_oldest() -> None:
+async def test_retention_deletes_the_oldest() -> None:
     server = emulator(records=[record(str(n), n, envelope_uuid=f"{n:08d}{NIL[8:]}") for n in range(10)])
     assert await logs(server, envelopeUuid=f"{2:08d}{NIL[8:]}")
     assert server.history.delete_oldest(3) == 3

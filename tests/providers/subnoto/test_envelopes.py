@@ -1,4 +1,4 @@
-"""SUBNOTO_JOIN_ENVELOPES: what the envelope API adds to events, what filters make of it, and what it may cost."""
+"""SUBNOTO_JOIN_ENVELOPES: the fields that the envelope API adds to events, filters by them, and the calls they take."""
 
 import random
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
@@ -50,7 +50,7 @@ async def feed(one: World) -> AsyncIterator[Feed]:
 
 
 def truth(one: World) -> list[tuple[int, dict[str, Any], dict[str, str]]]:
-    """(time, record, what the envelope API has of its envelope), from the emulator's history alone."""
+    """Return (time, record, status and owner of its envelope) from the emulator's history alone."""
     records = list(one.subnoto.history.truth())
     envelopes: dict[str, dict[str, str]] = {}
     now = one.now // 1000
@@ -82,12 +82,10 @@ FILTERS: list[tuple[dict[str, str], Keep]] = [
 
 
 @pytest.mark.parametrize(("given", "keep"), FILTERS, ids=[str(given) for given, _ in FILTERS])
-async def test_filters_are_exact_and_a_page_ends_before_it_guesses(
-    one: World, feed: Feed, given: dict[str, str], keep: Keep
-) -> None:
+async def test_filters_by_joined_fields_are_exact(one: World, feed: Feed, given: dict[str, str], keep: Keep) -> None:
     records = truth(one)
     owner = next(envelope["owner"] for _, _, envelope in reversed(records) if envelope)
-    asked = {name: value.format(owner=owner, OWNER=owner.upper()) for name, value in given.items()}
+    filters = {name: value.format(owner=owner, OWNER=owner.upper()) for name, value in given.items()}
     since, until = one.now - 45 * DAY, one.now
     expected = sorted(
         (time, record["category"], record["envelopeUuid"] or "", record["sequence"], record["eventType"])
@@ -104,13 +102,13 @@ async def test_filters_are_exact_and_a_page_ends_before_it_guesses(
         most = max(most, one.subnoto.calls.count(GET))  # type: ignore[union-attr]
         one.reset_calls()
 
-    window = {"since": format_micros(since), **asked}
+    window = {"since": format_micros(since), **filters}
     down = await walk(feed, limits=lambda: limits.choice((20, 200)), between=count, **window)
     assert [(r[0], r[2], r[3], r[4]) for r in map(describe, down.records)] == rows[::-1]
     other = one.gateway(SUBNOTO_JOIN_ENVELOPES="true")
     up = await walk([feed, other], limits=lambda: limits.choice((20, 1000)), between=count, order="asc", **window)
     assert up.ids == down.ids[::-1]
-    # Ten, but for a burst of envelopes that were made in the same millisecond.
+    # Ten, but more for envelopes that were created in the same millisecond.
     assert 5 <= most <= 16
     query = read_query(CountQuery, [*window.items(), ("exact", "true")])
     total = await feed.totals(query, ANYONE)
@@ -121,7 +119,7 @@ def shown(page: Any, caller: Caller = ANYONE, pseudonyms: Pseudonyms | None = No
     return [*map(Redactor(private="pii:read" in caller.scopes, pseudonyms=pseudonyms).event, page.records)]
 
 
-async def test_ten_envelopes_a_page_are_read_for_display_and_kept_for_the_next(one: World, feed: Feed) -> None:
+async def test_ten_envelopes_a_page_are_read_for_display_and_cached(one: World, feed: Feed) -> None:
     page = await ask(feed, category="envelope", limit=200)
     assert one.subnoto.calls.count(GET) == 10
     by_envelope = {record["envelopeUuid"]: envelope for _, record, envelope in truth(one)}
@@ -133,7 +131,7 @@ async def test_ten_envelopes_a_page_are_read_for_display_and_kept_for_the_next(o
             assert event.envelope.name
         is_joined = event.envelope.status is not None
         assert named.setdefault(event.envelope.id, is_joined) == is_joined
-    assert [*named.values()] == [True] * 10 + [False] * (len(named) - 10), "the first ten"
+    assert [*named.values()] == [True] * 10 + [False] * (len(named) - 10), "not the first ten"
     (status,) = page.sources
     assert (status.status, status.reason) == (
         "ok", f"envelope: {len(named) - 10} envelopes are shown without name, status and owner: too many a page",
@@ -145,10 +143,10 @@ async def test_ten_envelopes_a_page_are_read_for_display_and_kept_for_the_next(o
     assert found.event().envelope == shown(again)[0].envelope
     one.reset_calls()
     await feed.totals(CountQuery(category=("envelope",), by="actor"), ANYONE)
-    assert one.subnoto.calls.count(GET) == 0, "what is only counted is not joined"
+    assert one.subnoto.calls.count(GET) == 0, "a count read envelopes"
 
 
-async def test_without_the_setting_nothing_is_read_and_the_filters_do_not_apply(one: World, feed: Feed) -> None:
+async def test_without_the_setting_no_envelope_is_read_and_the_filters_do_not_apply(one: World, feed: Feed) -> None:
     feed = one.gateway()
     one.reset_calls()
     await ask(feed, category="envelope")
@@ -166,7 +164,7 @@ async def test_a_missing_permission_is_a_reason() -> None:
             assert page.records
             assert status.status == "ok"
             assert "AUTHORIZATION_ERROR" in (status.reason or "")
-        assert one.subnoto.calls.count(GET) == 10, "and is asked for no more for a while"
+        assert one.subnoto.calls.count(GET) == 10, "envelopes were requested again after the refusal"
         for given in ({"owner": "a@example.com"}, {"envelope_status": "active"}):
             page = await ask(feed, **given)
             assert (page.records, page.sources[0].status) == ([], "forbidden")
@@ -174,7 +172,7 @@ async def test_a_missing_permission_is_a_reason() -> None:
         assert (finding.state, "Read Envelope" in (finding.advice or "")) == ("warning", True)
 
 
-async def test_a_failing_envelope_api_fails_no_page_but_those_filtered_by_it(one: World, feed: Feed) -> None:
+async def test_a_failing_envelope_api_fails_only_pages_filtered_by_it(one: World, feed: Feed) -> None:
     one.subnoto.faults.answer(418, times=20, path=GET)
     (status,) = (page := await ask(feed)).sources
     assert page.records
@@ -196,7 +194,7 @@ JOINED = {"SUBNOTO_JOIN_ENVELOPES": "true"}
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-async def test_names_are_left_out_for_ten_minutes_after_a_failure(fault: int | str) -> None:
+async def test_after_a_failure_envelopes_are_shown_without_names(fault: int | str) -> None:
     async with (
         one_of("subnoto") as one,
         failing(one, lambda path, _: path == GET, fault, JOINED, deadline=4.0) as (server, found),
@@ -210,7 +208,7 @@ async def test_names_are_left_out_for_ten_minutes_after_a_failure(fault: int | s
         assert 1 <= server.calls <= 30
 
 
-async def test_an_envelope_that_fails_leaves_the_names_of_others() -> None:
+async def test_the_failure_of_one_envelope_leaves_the_names_of_others() -> None:
     async with one_of("subnoto") as one:
         key = next(row["envelopeUuid"] for row in list(one.subnoto.history.truth())[::-1] if row["envelopeUuid"])
 
@@ -224,10 +222,10 @@ async def test_an_envelope_that_fails_leaves_the_names_of_others() -> None:
                 assert statuses.pop(key) is None
                 assert None not in statuses.values()
                 assert "answered 500" in answer["sources"][0]["reason"]
-            assert server.calls == 3, "one call with its retries"
+            assert server.calls == 3, "not exactly one call with its retries"
 
 
-async def test_what_is_joined_is_as_private_as_what_the_log_has(one: World, feed: Feed) -> None:
+async def test_joined_fields_are_masked_like_those_of_the_log(one: World, feed: Feed) -> None:
     signed = [(record, envelope) for _, record, envelope in truth(one) if record["eventType"] == "DOCUMENT_SIGNED"]
     record, envelope = signed[-1]
     key, workspace = record["envelopeUuid"], record["workspaceUuid"]
@@ -259,7 +257,7 @@ async def test_what_is_joined_is_as_private_as_what_the_log_has(one: World, feed
     assert all(recipient["phone"] for recipient in story["recipients"])
 
 
-def test_an_answer_of_another_shape_is_read_as_far_as_it_goes() -> None:
+def test_unexpected_members_of_an_envelope_are_ignored() -> None:
     for body in (b"{}", b"[]", b'{"title": 7, "owner": [], "recipients": {}}', b'{"recipients": [1, null]}'):
         assert decode_envelope(body).name is None
     statuses = {"complete": "completed", "signing": "active", "approving": "active", "uploading": "draft",
@@ -269,7 +267,7 @@ def test_an_answer_of_another_shape_is_read_as_far_as_it_goes() -> None:
     assert (paused.status, len(paused.recipients), paused.private) == ("paused", 2, ("+354 555 0000",))
 
 
-def test_a_recipient_is_completed_only_by_the_one_of_its_address() -> None:
+def test_a_recipient_is_joined_only_by_a_unique_address() -> None:
     joined = decode_envelope(
         b'{"recipients": [{"email": "A@b.c", "phone": "1"}, {"email": "x@b.c"}, {"email": "x@b.c"}]}'
     )

@@ -1,4 +1,4 @@
-"""Subnoto's event types and fixtures against the contract."""
+"""Subnoto's event types and fixtures, compared with the contract."""
 
 import json
 from typing import Any
@@ -30,19 +30,19 @@ def records(name: str) -> list[SubnotoRecord]:
     ("category", "event_type", "type_"),
     [(c, event_type, type_) for c, table in vocabulary.SUBNOTO.items() for event_type, type_ in table.items()],
 )
-def test_the_contracts_table_row_by_row(category: str, event_type: str, type_: str) -> None:
+def test_each_row_of_the_contracts_table(category: str, event_type: str, type_: str) -> None:
     assert mapping.type_of(event_type) == type_
     assert mapping.CATEGORY_OF[event_type] == category
     assert mapping.outcome_of(event_type) == ("failure" if type_ in vocabulary.FAILURES else "success")
 
 
-def test_the_shipped_mapping_is_the_table_and_nothing_else() -> None:
+def test_the_shipped_mapping_equals_the_contracts_table() -> None:
     shipped = {(row.category, row.provider_type): row.type for row in PROVIDER.mapping}
     assert shipped == {(c, name): type_ for c, table in vocabulary.SUBNOTO.items() for name, type_ in table.items()}
     assert len(shipped) == len(PROVIDER.mapping)
 
 
-def test_event_types_that_every_server_takes_are_those_of_the_tutorial() -> None:
+def test_event_types_that_every_server_accepts_are_those_of_the_tutorial() -> None:
     assert {c: len(types) for c, types in mapping.TUTORIAL.items()} == {"envelope": 8, "team": 16}
     assert not any(name.startswith(("OAUTH", "AGENT")) for name in mapping.TUTORIAL["team"])
     assert "ENVELOPE_APPROVED" not in mapping.TUTORIAL["envelope"]
@@ -55,8 +55,8 @@ def test_types_without_mapping_are_unknown(event_type: str) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_fixture_becomes_what_was_written_down(name: str) -> None:
-    """The ids stand there, too: an id must never change."""
+def test_a_fixture_gives_its_expected_events(name: str) -> None:
+    """Including their ids, which must never change."""
     assert [fixtures.normalized(record) for record in records(name)] == fixtures.expected("subnoto", name)
 
 
@@ -69,7 +69,7 @@ def test_nothing_sent_is_dropped(name: str) -> None:
     )
     for record in found:
         event = fixtures.normalized(record)
-        # Without raw, too: `eventData` whole, and who and where in the event's own fields.
+        # The event without `raw` contains all of `eventData`, the author, the envelope and the workspace.
         shown = [str(value) for value in fixtures.leaves(event)]
         author = record.row.body.get("author") or {}
         assert all(str(value) in shown for value in fixtures.leaves(record.row.body.get("eventData")))
@@ -130,13 +130,13 @@ def test_an_author_without_identity_is_the_system(author: Any, kind: str, identi
         ({"recipient": {"email": " "}}, None),
     ],
 )
-def test_a_recipient_is_found_in_every_spelling(data: dict[str, Any], wanted: tuple[Any, ...] | None) -> None:
+def test_a_recipient_is_found_under_every_member_name(data: dict[str, Any], wanted: tuple[Any, ...] | None) -> None:
     found = mapping.recipient_of(data)
     assert (None if found is None else (found.id, found.name, found.email)) == wanted
 
 
 @pytest.mark.parametrize("author", [{"uuid": "u"}, {"id": 0}])
-def test_an_actors_address_has_no_blanks_around_it(author: dict[str, Any]) -> None:
+def test_an_actors_address_is_stripped(author: dict[str, Any]) -> None:
     sent = sent_of({"author": {**author, "email": " a@example.com "}})
     assert mapping.actor_of(sent.author, None, "ENVELOPE_OPENED", {}).email == "a@example.com"
 
@@ -203,6 +203,6 @@ def test_a_team_event_has_its_target(event_type: str, data: dict[str, Any], want
         ({"envelopeTitle": "X", "envelope": {"title": "E"}}, "X"), ({"envelope": "text", "title": 5}, None),
     ],
 )  # fmt: skip
-def test_an_envelope_has_the_nearest_title(data: dict[str, Any], name: str | None) -> None:
+def test_the_title_of_an_envelope_has_a_fixed_precedence(data: dict[str, Any], name: str | None) -> None:
     envelope = mapping.envelope_of(sent_of({"envelopeUuid": "e"}), data)
     assert envelope.name == name

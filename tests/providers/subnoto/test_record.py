@@ -1,4 +1,4 @@
-"""Identity, ranks among ties, and ordinals of twins."""
+"""Identity of Subnoto's records, ranks among ties, and ordinals of twins."""
 
 import itertools
 from typing import Any
@@ -34,7 +34,7 @@ def one(**members: Any) -> str:
     ],
     ids=str,
 )  # fmt: skip
-def test_what_identity_depends_on(change: dict[str, Any]) -> None:
+def test_changes_that_change_the_id(change: dict[str, Any]) -> None:
     assert one(**change) != one()
 
 
@@ -46,7 +46,7 @@ def test_what_identity_depends_on(change: dict[str, Any]) -> None:
     ],
     ids=str,
 )  # fmt: skip
-def test_what_identity_does_not_depend_on(change: dict[str, Any]) -> None:
+def test_changes_that_do_not_change_the_id(change: dict[str, Any]) -> None:
     assert one(**change) == one()
 
 
@@ -64,17 +64,17 @@ def test_identity_depends_on_source_category_and_time() -> None:
     assert record("s", "envelope", BODY, 5).event().id in ids
 
 
-def test_twins_are_counted_whatever_stands_between_them() -> None:
+def test_ordinals_do_not_depend_on_records_between_twins() -> None:
     other = {"eventType": "ENVELOPE_SENT"}
     found = records({}, other, {}, {"envelopeUuid": None}, {})
     twins = [record for record in found if record.provider_type == "ENVELOPE_OPENED" and record.key[3] == ENVELOPE]
     assert [decode_event_id(record.event().id).ordinal for record in twins] == [0, 1, 2]
-    assert [record.key[4] for record in twins] == [0, 2, 3], "the rank is the place within the envelope"
+    assert [record.key[4] for record in twins] == [0, 2, 3], "the rank is not the position within the envelope"
     alone = records({}, {}, {})
     assert [record.event().id for record in alone] == [record.event().id for record in twins]
 
 
-def test_any_order_in_the_same_numbers_out() -> None:
+def test_ranks_and_ids_do_not_depend_on_the_order_of_rows() -> None:
     bodies = [{}, {"eventType": "ENVELOPE_SENT"}, {}, {}]
     rows = [(number, row_of({**BODY, **body}, 5, False)) for number, body in enumerate(bodies)]
     wanted = {(record.key, record.event().id) for record in number_ties("s", "envelope", rows, lambda t: True)}
@@ -83,7 +83,7 @@ def test_any_order_in_the_same_numbers_out() -> None:
         assert {(record.key, record.event().id) for record in found} == wanted
 
 
-def test_a_rank_does_not_depend_on_who_filters_by_type() -> None:
+def test_ranks_do_not_depend_on_filters_by_type() -> None:
     by_gateway = records(
         {}, {"eventType": "ENVELOPE_SENT"}, {}, keep=lambda event_type: event_type == "ENVELOPE_OPENED"
     )
@@ -97,17 +97,17 @@ def test_bad_rows_are_left_out() -> None:
 
 
 @pytest.mark.parametrize("envelope", [ENVELOPE, ENVELOPE.upper(), "env-1", "", None, "ö"])
-def test_the_locator_says_where_to_look(envelope: str | None) -> None:
+def test_the_locator_contains_category_time_and_envelope(envelope: str | None) -> None:
     found = record("s", "envelope", {**BODY, "envelopeUuid": envelope}, 7)
     assert read_locator(decode_event_id(found.event().id).locator) == ("envelope", 7, envelope)
 
 
-def test_texts_are_what_the_contract_names() -> None:
+def test_texts_are_those_of_the_contract() -> None:
     data = {"title": "Lease", "deep": [{"phone": {"of": "555-1"}}, "word", 5, None], "note": "n"}
     (record,) = records({"eventData": data})
     found = list(record.texts())
     assert ("title", "Lease") in found
-    assert ("phone", "555-1") in found, "under a private name everything is private"
+    assert ("phone", "555-1") in found, "a text within a private member lacks its name"
     assert {text for _, text in found} == {ENVELOPE, "A", "a@example.com", "Lease", "555-1", "word", "n"}
 
 

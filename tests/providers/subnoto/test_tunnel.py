@@ -1,8 +1,8 @@
-"""The vendor's SDK under the gateway: signed and, towards anything but this machine, encrypted.
+"""The tunnel, which uses the vendor's SDK: calls are signed and, except to loopback, encrypted.
 
-The SDK takes a host for this machine that has `localhost` or `127.0.0.1` in its name. `127.1` is the same address under
-a name that it does not know, so that both ways are tried over real sockets. The emulator has no hardware that could
-prove what it is: its sessions are without attestation, and where the proof is asked for it is refused.
+The SDK treats hosts with `localhost` or `127.0.0.1` in their name as loopback. `127.1` is the same address under
+another name, so that both modes are tested over real sockets. The emulator has no hardware for an attestation: its
+sessions have none, and tunnels that require it are refused.
 """
 
 import asyncio
@@ -96,8 +96,9 @@ async def tunneled(
         await http.aclose()
 
 
-async def ask(http: ProviderHttp, spent: CallBudget | None = None) -> Response:
-    return await http.call("POST", "public/logs/list", spent or CallBudget(deadline=time.monotonic() + 20), json=BODY)
+async def list_logs(http: ProviderHttp, budget: CallBudget | None = None) -> Response:
+    budget = budget or CallBudget(deadline=time.monotonic() + 20)
+    return await http.call("POST", "public/logs/list", budget, json=BODY)
 
 
 async def event_types(http: ProviderHttp, category: str) -> list[str]:
@@ -109,7 +110,7 @@ async def event_types(http: ProviderHttp, category: str) -> list[str]:
 
 
 @pytest.mark.parametrize("encrypted", [False, True])
-async def test_the_whole_log_comes_through(emulator: Emulator, url: str, encrypted: bool) -> None:
+async def test_the_tunnel_returns_the_whole_log(emulator: Emulator, url: str, encrypted: bool) -> None:
     async with tunneled(url, encrypted=encrypted) as (tunnel, http):
         for category in ("envelope", "team"):
             truth = [item["eventType"] for item in emulator.history.truth(category)]
@@ -119,7 +120,7 @@ async def test_the_whole_log_comes_through(emulator: Emulator, url: str, encrypt
     calls = [call for call in emulator.calls.calls if call.path == "/public/logs/list"]
     assert all(call.headers["signature"].startswith("team=:") for call in calls)
     assert not any("authorization" in call.headers for call in calls)
-    # What is encrypted is no JSON to whoever looks on.
+    # Encrypted bodies are not JSON.
     assert {type(call.body) for call in calls} == ({bytes} if encrypted else {dict})
     assert (state["encrypted"], state["session"]) == (encrypted, "open" if encrypted else "none")
     assert emulator.calls.refused == []
@@ -130,56 +131,55 @@ async def test_a_lost_session_is_renewed_once_for_all(emulator: Emulator, url: s
     async with tunneled(url) as (tunnel, http):
         for sessions in (1, 2):
             budget = CallBudget(deadline=time.monotonic() + 20)
-            answers = await asyncio.gather(*(ask(http, budget) for _ in range(40)))
+            answers = await asyncio.gather(*(list_logs(http, budget) for _ in range(40)))
             assert {answer.status for answer in answers} == {200}
             bodies |= {answer.body for answer in answers}
             assert (emulator.tunnels.opened, tunnel.describe()["sessions_opened"]) == (sessions, sessions)
-            # A lost session is no failure of the provider: nothing is retried, and the circuit counts nothing.
+            # A lost session is not a failure of the provider: no retry, and no failure in the circuit.
             assert (budget.calls, http.health().consecutive_failures) == (40, 0)
             emulator.tunnels.forget()
     assert len(bodies) == 1
     assert emulator.calls.most_in_flight > 1
 
 
-async def test_calls_under_way_finish_on_the_session_that_they_began(emulator: Emulator, url: str) -> None:
+async def test_calls_in_flight_finish_in_their_session(emulator: Emulator, url: str) -> None:
     async with tunneled(url) as (_, http):
-        await ask(http)
-        # The first is held up while the second loses the session and begins another.
+        await list_logs(http)
+        # The first is delayed while the second loses the session and opens another.
         emulator.faults.hang(0.5)
-        slow = asyncio.create_task(ask(http))
+        slow = asyncio.create_task(list_logs(http))
         await until(lambda: emulator.calls.in_flight)
         emulator.faults.answer(401, body=LOST)
-        assert (await ask(http)).status == 200
+        assert (await list_logs(http)).status == 200
         assert emulator.tunnels.opened == 2
         assert (await slow).status == 200
     assert emulator.tunnels.opened == 2
 
 
-async def test_an_enclave_that_forgets_every_session_is_unavailable(emulator: Emulator, url: str) -> None:
+async def test_an_enclave_that_drops_every_session_is_unavailable(emulator: Emulator, url: str) -> None:
     async with tunneled(url) as (_, http):
         emulator.faults.answer(401, body=LOST, times=100, path="/logs/list")
         with pytest.raises(SourceUnavailable):
-            await ask(http)
-    # Three attempts, each of which renews once.
+            await list_logs(http)
+    # Three attempts, each with one renewal.
     assert emulator.calls.count("/logs/list") == 6
 
 
-async def test_an_enclave_that_does_not_prove_what_it_is_hears_nothing(emulator: Emulator, url: str) -> None:
+async def test_an_enclave_without_attestation_receives_no_call(emulator: Emulator, url: str) -> None:
     async with tunneled(url, attested=True) as (tunnel, http):
         for _ in range(3):
             with pytest.raises(SourceFailed, match="did not prove what it is"):
-                await ask(http)
+                await list_logs(http)
         assert tunnel.describe() == {"encrypted": True, "session": "none", "sessions_opened": 0, "attestation": None}
     assert emulator.calls.count("/logs/list") == 0
     assert emulator.calls.count("/tunnel/session") == 3
 
 
 SESSION, LIST = "/tunnel/session", "/logs/list"
-Order = Callable[[Faults], None]
 
 
 @pytest.mark.parametrize(
-    ("order", "error", "says"),
+    ("inject", "error", "detail"),
     [
         (lambda faults: faults.answer(503, {"Retry-After": "0"}, path=SESSION), None, None),
         (lambda faults: faults.cut(path=SESSION), None, None),
@@ -190,50 +190,50 @@ Order = Callable[[Faults], None]
         (lambda faults: faults.hang(3, path=SESSION), SourceTimeout, None),
         (lambda faults: faults.answer(200, body=b'{"logs": [], "totalCount": 0}', path=LIST), SourceFailed,
          "did not come through the tunnel"),
-        # Errors may be plain: what stands in front of the enclave has no keys.
+        # Errors may be unencrypted: proxies in front of the enclave have no keys.
         (lambda faults: faults.answer(503, {"Retry-After": "0"}, path=LIST), None, None),
     ],
 )  # fmt: skip
-async def test_a_handshake_or_answer_that_fails_spoils_no_later_one(
-    emulator: Emulator, url: str, order: Order, error: type[Exception] | None, says: str | None
+async def test_a_failed_handshake_or_response_affects_no_later_call(
+    emulator: Emulator, url: str, inject: Callable[[Faults], None], error: type[Exception] | None, detail: str | None
 ) -> None:
     async with tunneled(url) as (_, http):
-        order(emulator.faults)
+        inject(emulator.faults)
         if error:
-            with pytest.raises(error, match=says) as raised:
-                await ask(http, CallBudget(deadline=time.monotonic() + (0.3 if error is SourceTimeout else 20)))
+            with pytest.raises(error, match=detail) as raised:
+                await list_logs(http, CallBudget(deadline=time.monotonic() + (0.3 if error is SourceTimeout else 20)))
             assert "private" not in str(raised.value)
-        assert (await ask(http)).status == 200
+        assert (await list_logs(http)).status == 200
 
 
-async def test_an_answer_that_cannot_be_decrypted_costs_its_session(emulator: Emulator, url: str) -> None:
+async def test_a_response_that_cannot_be_decrypted_ends_its_session(emulator: Emulator, url: str) -> None:
     async with tunneled(url) as (_, http):
         for body in (b"garbage", b"", b"\x1a\x05\x0a\x03abc"):
             emulator.faults.answer(200, SEALED, body=body, path="/logs/list")
             with pytest.raises(SourceFailed, match="cannot be decrypted") as error:
-                await ask(http)
+                await list_logs(http)
             assert not any(secret in error.value.detail for secret in SECRETS)
-        assert (await ask(http)).status == 200
+        assert (await list_logs(http)).status == 200
     assert emulator.tunnels.opened == 4
 
 
 @pytest.mark.parametrize("encrypted", [False, True])
-async def test_answers_above_the_bound_are_refused(emulator: Emulator, url: str, encrypted: bool) -> None:
-    # Two connections: were one lost with each answer that is too large, the third call would wait for ever.
+async def test_responses_above_the_bound_are_refused(emulator: Emulator, url: str, encrypted: bool) -> None:
+    # Two connections: if each response that is too large left one in use, the third call would wait for ever.
     common = CommonSettings(max_answer_bytes=3000, max_concurrency=2)
     async with tunneled(url, encrypted=encrypted, common=common) as (_, http):
         for _ in range(5):
             with pytest.raises(SourceFailed, match="larger than 3000 bytes"):
-                await ask(http)
+                await list_logs(http)
         bomb = gzip.compress(bytes(2_000_000))
         for path in ["/logs/list", *(["/tunnel/session"] if encrypted else [])]:
             emulator.tunnels.forget()
             emulator.faults.answer(200, SEALED | {"content-encoding": "gzip"}, body=bomb, path=path)
             with pytest.raises(SourceFailed, match="larger than 3000 bytes"):
-                await ask(http)
+                await list_logs(http)
 
 
-async def test_errors_come_out_of_the_tunnel_as_they_do_beside_it(url: str) -> None:
+async def test_errors_are_the_same_with_and_without_the_tunnel(url: str) -> None:
     limited = Emulator(EmulatorOptions(events=10, permissions=frozenset({"team"})))
     with serve(limited.app) as base_url:
         async with tunneled(base_url) as (_, http):
@@ -248,34 +248,34 @@ async def test_errors_come_out_of_the_tunnel_as_they_do_beside_it(url: str) -> N
                 assert error.value.provider_request_id
 
 
-async def test_an_enclave_that_is_not_there() -> None:
+async def test_an_unreachable_enclave_is_unavailable() -> None:
     with serve(Emulator(EmulatorOptions(events=0)).app) as base_url:
         pass
     async with tunneled(base_url) as (_, http):
         with pytest.raises(SourceUnavailable, match="refuses connections"):
-            await ask(http)
+            await list_logs(http)
 
 
-async def test_a_source_is_made_in_one_thread_and_used_in_another(url: str) -> None:
+async def test_a_tunnel_can_be_created_in_another_thread(url: str) -> None:
     tunnel = await asyncio.to_thread(Tunnel, settings(url), CommonSettings(), attested=False)
     http = ProviderHttp(settings(url).base_url, CommonSettings(), name="subnoto", transport=tunnel)
-    assert (await ask(http)).status == 200
+    assert (await list_logs(http)).status == 200
     await http.aclose()
 
 
-def test_what_probe_says_of_the_tunnel() -> None:
+def test_the_probes_result_for_the_tunnel() -> None:
     state = {"encrypted": True, "session": "open", "sessions_opened": 1, "attestation": "Passed"}
-    for changed, expected, said in (
+    for changed, expected, text in (
         ({}, "ok", "Passed"),
         ({"attestation": None}, "unknown", "attestation"),
         ({"session": "none"}, "failed", "no session"),
         ({"encrypted": False}, "warning", "not encrypted"),
     ):
         finding = tunnel_finding(state | changed)
-        assert (finding.state, said in finding.found) == (expected, True)
+        assert (finding.state, text in finding.found) == (expected, True)
 
 
-async def test_the_tunnel_gives_the_same_events_and_ids_as_the_proxy(tmp_path: Path) -> None:
+async def test_the_tunnel_returns_the_same_events_and_ids_as_the_proxy(tmp_path: Path) -> None:
     found: dict[str, list[dict[str, Any]]] = {}
     sources: dict[str, dict[str, Any]] = {}
     async with world(subnoto=EmulatorOptions(events=900, twins=0.1)) as one:
@@ -283,12 +283,12 @@ async def test_the_tunnel_gives_the_same_events_and_ids_as_the_proxy(tmp_path: P
             one.reset_calls()
             env = {"SUBNOTO_TRANSPORT": transport}
             async with opened(app_over(one, env)) as client:
-                asked: dict[str, str] = {**window(one), "include": "raw", "limit": "200"}
+                query: dict[str, str] = {**window(one), "include": "raw", "limit": "200"}
                 found[transport] = []
-                while asked:
-                    page = (await client.get("/events", params=asked)).json()
+                while query:
+                    page = (await client.get("/events", params=query)).json()
                     found[transport] += page["data"]
-                    asked = {"cursor": page["page"]["next_cursor"]} if page["page"]["has_more"] else {}
+                    query = {"cursor": page["page"]["next_cursor"]} if page["page"]["has_more"] else {}
                 (sources[transport],) = (await client.get("/sources")).json()["data"]
             signed = {"signature" in call.headers for call in one.subnoto.calls.calls}
             bearer = {"authorization" in call.headers for call in one.subnoto.calls.calls}
@@ -317,7 +317,7 @@ def test_the_default_is_the_vendors_enclave() -> None:
 
 
 @pytest.mark.parametrize(
-    ("changed", "said"),
+    ("changed", "detail"),
     [
         ({"SUBNOTO_SECRET_KEY": "not-hexadecimal-geheim"}, "hexadecimal"),
         ({"SUBNOTO_BASE_URL": "https://enclave.example/api"}, "without a path"),
@@ -326,22 +326,22 @@ def test_the_default_is_the_vendors_enclave() -> None:
         ({"SUBNOTO_BASE_URL": "http://enclave.example"}, "https"),
     ],
 )
-def test_settings_that_the_sdk_would_fail_with_or_send_in_the_clear(changed: dict[str, str], said: str) -> None:
+def test_settings_that_the_sdk_rejects_or_sends_unencrypted_are_rejected(changed: dict[str, str], detail: str) -> None:
     keys = {"SUBNOTO_ACCESS_KEY": "a", "SUBNOTO_SECRET_KEY": "ab", "SUBNOTO_TRANSPORT": "tunnel"}
     with pytest.raises(ConfigurationError, match="SUBNOTO_TRANSPORT") as error:
         PROVIDER.from_environment(keys | changed, CommonSettings())
-    assert said in error.value.detail
+    assert detail in error.value.detail
     assert "geheim" not in error.value.detail
 
 
 @pytest.mark.parametrize(
     "host", ["enclave.subnoto.com", "localhost", "127.0.0.1", "127.1", "my-localhost.example", "10.0.0.1"]
 )
-def test_we_know_when_the_sdk_encrypts(host: str) -> None:
+def test_sdk_encrypts_agrees_with_the_sdk(host: str) -> None:
     assert sdk_encrypts(f"https://{host}:8443") == _needs_encryption(host, "/public/logs/list", "POST")
 
 
-def test_without_the_extra_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_the_extra_the_error_names_the_installation(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in [name for name in sys.modules if name.startswith("subnoto_api_client")]:
         monkeypatch.setitem(sys.modules, name, None)
     monkeypatch.delitem(sys.modules, "app.providers.subnoto.tunnel")

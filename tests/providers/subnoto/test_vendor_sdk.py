@@ -1,4 +1,4 @@
-"""The vendor's own SDK reads the emulator over real HTTP; its RFC 9421 signatures are verified for real."""
+"""The vendor's SDK reads the emulator over real HTTP; the emulator verifies its RFC 9421 signatures."""
 
 import json
 from collections.abc import Iterator
@@ -34,11 +34,11 @@ def served() -> Iterator[tuple[Emulator, str]]:
 
 
 @pytest.fixture(autouse=True)
-def responses_know_their_requests(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Step around a fault of SDK 2.16.1 that every call to a local server meets.
+def responses_have_their_requests(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Work around a fault of SDK 2.16.1 in calls to loopback, which are not encrypted.
 
-    Its transport reads `response.request` (for cookies) where httpx has not set it yet: httpx's client does
-    so once the transport has answered. Only decrypted answers carry it; to localhost nothing is encrypted.
+    Its transport reads `response.request` (for cookies) before httpx's client sets it. Only decrypted responses have
+    it.
     """
     original = httpx.AsyncHTTPTransport.handle_async_request
 
@@ -63,7 +63,7 @@ async def listed(client: SubnotoClient, body: dict[str, Any]) -> Any:
     return answer.parsed
 
 
-async def test_the_sdk_reads_who_it_is() -> None:
+async def test_the_sdk_reads_its_account() -> None:
     emulator = Emulator(EmulatorOptions(events=10, team_name="Demo & Sons"))
     with serve(emulator.app) as base_url:
         async with sdk(emulator, base_url) as client:
@@ -113,7 +113,7 @@ async def test_the_sdk_reads_envelopes(served: tuple[Emulator, str]) -> None:
         EmulatorOptions(events=60, unit="float_seconds", ties="shuffled", twins=0.2),
     ],
 )
-async def test_every_generation_that_the_sdk_accepts(options: EmulatorOptions) -> None:
+async def test_the_sdk_reads_every_generation(options: EmulatorOptions) -> None:
     emulator = Emulator(options)
     with serve(emulator.app) as base_url:
         async with sdk(emulator, base_url) as client:
@@ -159,7 +159,7 @@ async def send_signed(emulator: Emulator, base_url: str, body: bytes = BODY, **c
         return await client.post(url, content=body, headers=headers)
 
 
-async def test_what_was_signed_cannot_be_changed(served: tuple[Emulator, str]) -> None:
+async def test_a_changed_signed_request_is_refused(served: tuple[Emulator, str]) -> None:
     emulator, base_url = served
     assert (await send_signed(emulator, base_url)).status_code == 200
     other_digest = "sha-256=:RBNvo1WzZ4oRRq0W9+hknpT7T8If536DEMBg9hyq/4o=:"

@@ -1,4 +1,4 @@
-"""Subnoto's answers: both generations, units of time, and what no server should send."""
+"""Subnoto's responses: both generations, units of time, and malformed ones."""
 
 import json
 from typing import Any
@@ -31,14 +31,14 @@ def body(*rows: Any, **totals: Any) -> bytes:
         ("2026-06-01T14:00:00+02:00", NOON), (946_684_800, 946_684_800_000_000),
     ],
 )  # fmt: skip
-def test_a_time_in_any_unit(timestamp: Any, micros: int) -> None:
+def test_times_of_any_unit_are_decoded(timestamp: Any, micros: int) -> None:
     (found,) = decode_page(body(row(timestamp))).rows
     assert (found.time, found.bad) == (micros, False)
 
 
 @pytest.mark.parametrize("timestamp", [None, "", "soon", -1, True, [], {}, 10**18, "1e400", "nan", 0, 946_684_799,
                                         4_070_908_800, "2099-01-01T00:00:00Z"])  # fmt: skip
-def test_a_record_without_a_readable_time_stands_where_its_neighbours_stand(timestamp: Any) -> None:
+def test_a_record_without_a_readable_time_has_the_time_of_a_neighbour(timestamp: Any) -> None:
     found = decode_page(body(row(timestamp), row(1_780_315_200), row(timestamp), row(1_780_315_201))).rows
     assert [each.bad for each in found] == [True, False, True, False]
     assert [each.time - NOON for each in found] == [0, 0, 0, 1_000_000]
@@ -49,7 +49,7 @@ def test_a_record_without_a_readable_time_stands_where_its_neighbours_stand(time
     [None, 5, "text", [], {}, {"timestamp": 1_780_315_200}, row(1_780_315_200, eventType=5), row(10**40),
      row(1_780_315_200, eventType="X" * 10_000), row(1_780_315_200, envelopeUuid="x" * 10_000)],
 )  # fmt: skip
-def test_a_record_that_is_none_keeps_its_place(item: Any) -> None:
+def test_an_unreadable_record_keeps_its_position(item: Any) -> None:
     found = decode_page(body(row(1_780_315_200), item, row(1_780_315_202)))
     assert [each.bad for each in found.rows] == [False, True, False]
     assert found.total == 3
@@ -78,13 +78,13 @@ def test_both_shapes_of_totals(totals: dict[str, Any], total: int) -> None:
         b"[" * 100_000,
     ],
 )  # fmt: skip
-def test_what_is_no_page_is_a_failure(answer: bytes) -> None:
+def test_a_response_that_is_not_a_page_is_a_failure(answer: bytes) -> None:
     with pytest.raises(SourceFailed):
         decode_page(answer)
 
 
 @pytest.mark.parametrize("answer", [b"", b" \r\n", b"null", b" null\n"])
-def test_an_empty_answer_is_an_empty_list(answer: bytes) -> None:
+def test_an_empty_response_is_an_empty_list(answer: bytes) -> None:
     page = decode_page(answer)
     assert (page.rows, page.total) == ([], 0)
 
@@ -100,6 +100,6 @@ def test_an_error_has_its_code_and_a_request_id_of_bounded_length() -> None:
 @pytest.mark.parametrize(
     "answer", [b"", b"<html>", b"[]", b'{"error": "text"}', b'{"error": {"code": 5}, "requestId": 5}']
 )
-def test_an_error_may_be_anything(answer: bytes) -> None:
+def test_malformed_errors_have_no_code(answer: bytes) -> None:
     found = decode_error(answer)
     assert (found.code, found.request_id) == (None, None)

@@ -1,4 +1,4 @@
-"""Items of Taktikal's answers, for tests."""
+"""Items of Taktikal's responses, for tests."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ from app.providers.taktikal.wire import Process, RawBody
 
 
 def process_of(sent: dict[str, Any]) -> Process:
-    """The process that a decoded item is, which names a `processKey`; whatever else it holds."""
+    """Return the process of a decoded item with a `processKey`."""
     delivered = RawBody(b"")
     delivered.items = [sent]
     body = body_of(sent)

@@ -1,5 +1,5 @@
-"""What a date range selects and whether logs come trimmed, found out from the account's own answers;
-and what is learnt from those that are read anyway."""
+"""Calibration: what a date range selects and whether logs are trimmed, determined from the account's responses; and
+observations of other responses."""
 
 import itertools
 from datetime import timedelta
@@ -22,10 +22,10 @@ WITHIN = DateRange.around(inside.NOW_MICROS - 60 * DAY, inside.NOW_MICROS)
 BASE = inside.NOW_MICROS - 20 * DAY + DAY // 2
 
 
-async def found_out(
+async def calibrated(
     emulator: Emulator, selects: Selection | None = None, whole: bool | None = None
 ) -> AccountObservations:
-    """`selects`, `whole`: what the operator set."""
+    """Calibrate an account with these settings of the operator."""
     facts = AccountObservations(lambda: inside.NOW_MICROS)
     facts.set(selects, whole)
     await calibrate(TaktikalClient(inside.taktikal(emulator)), WITHIN, facts, CallBudget())
@@ -42,9 +42,9 @@ async def found_out(
         )
     ),
 )
-async def test_what_is_found_is_true(selects: Any, logs: Any, order: Any) -> None:
+async def test_the_calibration_agrees_with_the_emulator(selects: Any, logs: Any, order: Any) -> None:
     options = EmulatorOptions(events=600, days=60, range_selects=selects, logs=logs, order=order)
-    facts = await found_out(Emulator(options, clock=lambda: inside.NOW))
+    facts = await calibrated(Emulator(options, clock=lambda: inside.NOW))
     assert facts.selects == selects
     assert facts.whole == (logs == "whole")
     assert facts.splittable == (selects == "activity" or logs == "whole")
@@ -53,27 +53,27 @@ async def test_what_is_found_is_true(selects: Any, logs: Any, order: Any) -> Non
 @pytest.mark.parametrize("selects", ["activity", "creation"])
 @pytest.mark.parametrize("cap", [None, 3])
 @pytest.mark.parametrize("end_inclusive", [True, False])
-async def test_a_server_that_ignores_dates_beside_a_key_teaches_nothing_wrong(
+async def test_the_calibration_is_not_wrong_if_dates_are_ignored_beside_a_key(
     selects: Any, cap: int | None, end_inclusive: bool
 ) -> None:
     options = EmulatorOptions(
         events=600, days=60, range_selects=selects, key_dates="ignored", max_take=cap, end_inclusive=end_inclusive
     )
-    facts = await found_out(Emulator(options, clock=lambda: inside.NOW))
+    facts = await calibrated(Emulator(options, clock=lambda: inside.NOW))
     assert facts.selects in (selects, None)
 
 
 @pytest.mark.parametrize("cap", [1, 2])
 async def test_a_truncated_sample_of_processes_with_one_entry_is_continued(cap: int) -> None:
-    """Found by a mock: each page read the whole account, because the only process of the sample had one entry."""
+    """Regression: each page read the whole account, because the only process of the sample had one entry."""
     times = {f"sp{n}": [BASE + n * SECOND] for n in range(4)} | {"sp9": [BASE + n * DAY for n in range(3)]}
     processes = [(Process(key), [Entry(key, "Started", at * 10) for at in own]) for key, own in times.items()]
     options = EmulatorOptions(max_take=cap, order="oldest")
-    facts = await found_out(Emulator(options, clock=lambda: inside.NOW, processes=processes))
+    facts = await calibrated(Emulator(options, clock=lambda: inside.NOW, processes=processes))
     assert facts.selects == "activity"
 
 
-async def test_a_truncated_control_shows_nothing() -> None:
+async def test_a_truncated_control_proves_nothing() -> None:
     """With dates ignored, the control may lack the process only because its response is truncated."""
     log = [Entry("sp1", "Started", (BASE + n * DAY) * 10) for n in range(3)]
     processes = [(Process("sp1"), log), (Process("sp2"), [Entry("sp2", "Created", BASE * 10)])]
@@ -97,28 +97,28 @@ async def test_a_truncated_control_shows_nothing() -> None:
 @pytest.mark.parametrize(
     "moments",
     [[], [BASE], [BASE, BASE + 1], [BASE, BASE + 900_000]],
-    ids=["no process", "one entry", "two at once", "two within a second"],
+    ids=["no process", "one entry", "two within a microsecond", "two within a second"],
 )
-async def test_without_evidence_nothing_is_concluded(moments: list[int]) -> None:
+async def test_without_evidence_the_calibration_has_no_result(moments: list[int]) -> None:
     log = [Entry("sp1", "Created", moment * 10) for moment in moments]
     processes = [(Process("sp1"), log)] if log else []
-    facts = await found_out(Emulator(clock=lambda: inside.NOW, processes=processes))
+    facts = await calibrated(Emulator(clock=lambda: inside.NOW, processes=processes))
     assert (facts.selects, facts.whole) == (None, None)
     assert not facts.splittable
-    assert not facts.wants_looking(WITHIN.end - WITHIN.start), "not again at once"
-    assert facts.wants_looking(WITHIN.end - WITHIN.start + 1), "but in a wider range"
+    assert not facts.wants_looking(WITHIN.end - WITHIN.start), "repeated for an equal range"
+    assert facts.wants_looking(WITHIN.end - WITHIN.start + 1), "not repeated for a wider range"
 
 
 async def test_ranges_select_by_activity_only_if_an_entry_in_the_middle_shows_it() -> None:
     """A range that selects by creation or last update returns such a process for both of its entries."""
     log = [Entry("sp1", "Created", BASE * 10), Entry("sp1", "Started", (BASE + DAY) * 10)]
-    facts = await found_out(Emulator(clock=lambda: inside.NOW, processes=[(Process("sp1"), log)]))
+    facts = await calibrated(Emulator(clock=lambda: inside.NOW, processes=[(Process("sp1"), log)]))
     assert (facts.selects, facts.whole) == (None, True)
 
 
 @pytest.mark.parametrize("last", [-500_000, 500_000])
 async def test_whole_days_near_midnight_do_not_look_like_activity(last: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Found by reading: the ranges of all entries, but not the control, contained the day of creation."""
+    """Regression: the ranges of all entries, but not the control, contained the day of creation."""
     right, midnight = TaktikalClient.activity, BASE + DAY // 2
 
     async def by_day(client: TaktikalClient, within: DateRange, *args: Any, **given: Any) -> ActivityPage:
@@ -129,32 +129,32 @@ async def test_whole_days_near_midnight_do_not_look_like_activity(last: int, mon
     log = [Entry("sp1", "Created", (midnight - 20 * SECOND) * 10)]
     log += [Entry("sp1", "Started", (midnight + time) * 10) for time in (-10 * SECOND, last)]
     options = EmulatorOptions(range_selects="creation")
-    facts = await found_out(Emulator(options, clock=lambda: inside.NOW, processes=[(Process("sp1"), log)]))
+    facts = await calibrated(Emulator(options, clock=lambda: inside.NOW, processes=[(Process("sp1"), log)]))
     assert facts.selects != "activity"
 
 
-async def test_what_was_found_is_not_looked_for_again() -> None:
-    facts = await found_out(Emulator(EmulatorOptions(events=300, days=30), clock=lambda: inside.NOW))
+async def test_a_calibration_with_a_result_is_not_repeated() -> None:
+    facts = await calibrated(Emulator(EmulatorOptions(events=300, days=30), clock=lambda: inside.NOW))
     assert not facts.wants_looking(10**18)
 
 
 @pytest.mark.parametrize(("selects", "whole"), [("creation", False), ("creation", None), (None, False)])
-async def test_what_was_set_is_never_replaced_and_the_other_is_found(
+async def test_the_operators_settings_are_kept_and_others_are_calibrated(
     selects: Selection | None, whole: bool | None
 ) -> None:
-    """Found here: trimmed logs were overruled; where ranges were set, logs were never looked for."""
+    """Regression: the setting for logs was replaced; with one for ranges, logs were not calibrated."""
     width = WITHIN.end - WITHIN.start
     facts = AccountObservations(lambda: inside.NOW_MICROS)
     facts.set(selects, whole)
     assert facts.wants_looking(width) == (selects is None or whole is None)
     emulator = Emulator(EmulatorOptions(events=300, days=30), clock=lambda: inside.NOW)
-    facts = await found_out(emulator, selects, whole)
+    facts = await calibrated(emulator, selects, whole)
     assert facts.selects == (selects or "activity")
     assert facts.whole == (whole is None)
     assert not facts.wants_looking(width)
-    learnt = {fact["name"]: (fact["value"], fact["how"] == "set by the operator") for fact in facts.describe()}
-    assert learnt["range_selects"] == (facts.selects, selects is not None)
-    assert learnt["logs"] == ("whole" if facts.whole else "trimmed", whole is not None)
+    described = {fact["name"]: (fact["value"], fact["how"] == "set by the operator") for fact in facts.describe()}
+    assert described["range_selects"] == (facts.selects, selects is not None)
+    assert described["logs"] == ("whole" if facts.whole else "trimmed", whole is not None)
 
 
 async def probed(**options: Any) -> dict[str, ProbeResult]:
@@ -164,19 +164,19 @@ async def probed(**options: Any) -> dict[str, ProbeResult]:
     return {one.topic: one for one in found}
 
 
-async def test_a_server_of_the_older_generation_is_named() -> None:
+async def test_the_probe_reports_a_server_of_the_older_generation() -> None:
     found = await probed(calls="older")
     assert found.keys() == {"server"}
     assert found["server"].state == "failed"
     assert "older generation" in found["server"].found
 
 
-async def test_ranges_that_select_by_last_update_are_named() -> None:
+async def test_the_probe_reports_ranges_by_last_update() -> None:
     found = await probed(range_selects="last_update")
     assert "last update" in found["date range"].found
 
 
-def learnt(feed: Feed) -> dict[str, Any]:
+def observations_of(feed: Feed) -> dict[str, Any]:
     return {fact["name"]: fact["value"] for fact in feed.sources["taktikal"].describe()["observations"]}
 
 
@@ -189,15 +189,17 @@ def learnt(feed: Feed) -> dict[str, Any]:
     ],
 )
 @pytest.mark.parametrize(("precision", "digits"), [("ticks", 7), ("milliseconds", 3)])
-async def test_what_times_and_ids_are_good_for(entry_ids: Any, quality: str, precision: Any, digits: int) -> None:
+async def test_pages_show_the_precision_of_times_and_the_quality_of_ids(
+    entry_ids: Any, quality: str, precision: Any, digits: int
+) -> None:
     async with world(taktikal=EmulatorOptions(events=600, entry_ids=entry_ids, created_precision=precision)) as one:
         feed = one.gateway()
-        assert "time_digits" not in learnt(feed)
+        assert "time_digits" not in observations_of(feed)
         await ask(feed)
-        assert (learnt(feed)["time_digits"], learnt(feed)["id_quality"]) == (digits, quality)
+        assert (observations_of(feed)["time_digits"], observations_of(feed)["id_quality"]) == (digits, quality)
 
 
-async def test_how_late_entries_come() -> None:
+async def test_pages_show_how_late_entries_are_appended() -> None:
     async with world(taktikal=EmulatorOptions(events=600, lag_seconds=0)) as one:
         feed = one.gateway()
         await ask(feed)
@@ -212,4 +214,4 @@ async def test_how_late_entries_come() -> None:
             await ask(feed, q="another question")
             await ask(feed, since="2026-06-01T00:00:00Z", until="2026-06-01T06:00:00Z")
             await ask(feed)
-            assert learnt(feed).get("lag_seconds") == known
+            assert observations_of(feed).get("lag_seconds") == known

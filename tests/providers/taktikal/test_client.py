@@ -1,4 +1,4 @@
-"""Taktikal's two calls as they are really sent, and what their errors become."""
+"""Taktikal's client: the requests of its two calls, and their errors."""
 
 import json
 from collections.abc import AsyncIterator
@@ -29,7 +29,7 @@ async def client(emulator: Emulator) -> AsyncIterator[TaktikalClient]:
     await http.aclose()
 
 
-async def test_every_parameter_of_the_vendors_page(emulator: Emulator, client: TaktikalClient) -> None:
+async def test_the_parameters_of_a_request(emulator: Emulator, client: TaktikalClient) -> None:
     within = DateRange.around(parse_rfc3339("2026-05-01T00:00:00.5Z"), parse_rfc3339("2026-05-02T00:00:00.25Z"))
     values = {
         "User": "a b@example.com", "ProcessKey": "sp?&=1", "FlowType": "DropAndSign", "FlowKey": "3fc7848d338a",
@@ -56,7 +56,9 @@ async def test_calls_and_records_are_counted(emulator: Emulator, client: Taktika
     assert spent.as_of == inside.NOW_MICROS
 
 
-async def test_the_vendors_code_is_passed_on_but_not_its_sentences(emulator: Emulator, client: TaktikalClient) -> None:
+async def test_an_error_contains_the_vendors_code_but_not_its_message(
+    emulator: Emulator, client: TaktikalClient
+) -> None:
     body = b'{"responseStatus": {"errorCode": "Odd", "message": "secret person 999999-1234"}}'
     emulator.faults.answer(400, body=body)
     with pytest.raises(SourceFailed, match="Odd") as error:
@@ -78,7 +80,7 @@ async def test_an_error_with_a_status_of_success_keeps_its_code(
 
 
 @pytest.mark.parametrize(("status", "body"), [(204, b""), (200, b""), (200, b"null"), (200, b"{}")])
-async def test_an_empty_answer_holds_nothing(
+async def test_an_empty_response_contains_no_process(
     emulator: Emulator, client: TaktikalClient, status: int, body: bytes
 ) -> None:
     emulator.faults.answer(status, body=body, path="/total")
@@ -89,10 +91,12 @@ async def test_an_empty_answer_holds_nothing(
 
 
 @pytest.mark.parametrize("status", [404, 405, 410, 501])
-async def test_a_server_without_totals(emulator: Emulator, client: TaktikalClient, status: int) -> None:
+async def test_a_server_without_totals_has_no_total_unless_filtered(
+    emulator: Emulator, client: TaktikalClient, status: int
+) -> None:
     emulator.faults.answer(status, times=3, path="/total")
     assert await client.total(WHOLE, {}, CallBudget()) is None
-    for name in ("Search", "StatusFilter"):  # ignored by the generation without totals
+    for name in ("Search", "StatusFilter"):  # which servers without totals ignore
         with pytest.raises(SourceFailed):
             await client.total(WHOLE, {name: "x"}, CallBudget())
 
@@ -108,10 +112,10 @@ async def test_a_value_outside_the_vendors_list_matches_nothing(emulator: Emulat
 
 
 @pytest.mark.parametrize(("field", "named"), [("Search", "q"), ("User", "owner"), ("statusFilter", "envelope_status")])
-async def test_a_refused_value_that_names_nothing_is_a_failure(
+async def test_a_refused_value_that_a_server_may_know_is_a_failure(
     emulator: Emulator, client: TaktikalClient, field: str, named: str
 ) -> None:
-    """Found here: it was an empty answer, and complete."""
+    """Regression: the response was empty and complete."""
     error = {"fieldName": field, "message": "'secret' is too short"}
     body = {"responseStatus": {"errorCode": "MinimumLength", "errors": [error, {"fieldName": "FlowType"}]}}
     filters = {"FlowType": "x", "Search": "secret", "User": "secret", "StatusFilter": "secret"}
@@ -121,7 +125,7 @@ async def test_a_refused_value_that_names_nothing_is_a_failure(
     assert "secret" not in refused.value.detail
 
 
-async def test_a_process_that_is_not_there_is_no_error(emulator: Emulator, client: TaktikalClient) -> None:
+async def test_an_unknown_process_is_an_empty_response(emulator: Emulator, client: TaktikalClient) -> None:
     body, spent = b'{"ResponseStatus": {"ErrorCode": "NotFound"}}', CallBudget()
     emulator.faults.answer(404, body=body)
     assert (await client.activity(WHOLE, {"ProcessKey": "sp0"}, spent, take=5)).length == 0
@@ -131,7 +135,7 @@ async def test_a_process_that_is_not_there_is_no_error(emulator: Emulator, clien
         await client.activity(WHOLE, {}, CallBudget(), take=5)
 
 
-async def test_a_wrong_base_url_is_no_process_that_is_not_there(emulator: Emulator) -> None:
+async def test_a_wrong_base_url_is_not_an_unknown_process(emulator: Emulator) -> None:
     keys = (emulator.options.company_key, emulator.options.api_key)
     transport = HttpxTransport(httpx.ASGITransport(app=emulator.app), CommonSettings())
     http = ProviderHttp("http://emulator/wrong", CommonSettings(), name="s", transport=transport, auth=keys)
@@ -143,7 +147,7 @@ async def test_a_wrong_base_url_is_no_process_that_is_not_there(emulator: Emulat
     ("start", "end"),
     [(0, 1), (5, 5), (SECOND - 1, SECOND), (SECOND, SECOND + 1), (-SECOND - 1, 3 * SECOND), (7, 10**15)],
 )
-def test_a_range_covers_what_was_asked_also_with_exclusive_ends(start: int, end: int) -> None:
+def test_a_range_includes_the_window_also_with_exclusive_ends(start: int, end: int) -> None:
     found = DateRange.around(start, end)
     assert found.start < start
     assert found.end >= end
@@ -174,6 +178,6 @@ def test_a_range_inside_a_window_selects_nothing_outside(start: str, end: str, i
     ("start", "end"),
     [("0001-01-01", "0001-01-02"), ("2100-06-01", "9999-12-31T23:59:59.9Z"), ("0001-01-01", "9999-12-31")],
 )
-def test_any_range_has_a_text_that_the_provider_takes(start: str, end: str) -> None:
+def test_the_parameters_of_any_range_are_within_the_providers_bounds(start: str, end: str) -> None:
     found = DateRange.around(parse_rfc3339(start), parse_rfc3339(end)).parameters()
     assert "1753-01-01T00:00:00Z" <= found["StartDate"] < found["EndDate"] <= "9999-12-30T00:00:00Z"

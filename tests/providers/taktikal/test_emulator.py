@@ -1,4 +1,4 @@
-"""The Taktikal emulator keeps to the vendor's documents, and each of its switches does what it says."""
+"""Taktikal's emulator follows the vendor's documents, and each of its switches has its documented effect."""
 
 import re
 from collections import Counter
@@ -66,7 +66,7 @@ def three() -> Given:
     return [given(f"p{n}", MAY + n * DAY + DAY // 2, MAY + (n + 10) * DAY + DAY // 2) for n in range(3)]
 
 
-async def test_the_history_is_as_long_as_asked_and_lies_in_its_days() -> None:
+async def test_the_history_has_the_requested_length_and_days() -> None:
     server = emulator(events=777, twins=0.05, tie_burst=3)
     truth = list(server.history.truth())
     assert len(truth) == 777 == server.history.size()[1]
@@ -75,7 +75,7 @@ async def test_the_history_is_as_long_as_asked_and_lies_in_its_days() -> None:
     assert all(latest - 30 * DAY - 3600 * SECOND <= item["ticks"] <= latest for item in truth)
 
 
-async def test_a_seed_and_a_moment_make_the_same_history_byte_for_byte() -> None:
+async def test_equal_seeds_and_times_give_equal_histories() -> None:
     one, two, other = emulator(seed=3), emulator(seed=3), emulator(seed=4)
     first, second = await get(one, ALWAYS), await get(two, ALWAYS)
     assert len(first.content) > 10_000
@@ -83,14 +83,14 @@ async def test_a_seed_and_a_moment_make_the_same_history_byte_for_byte() -> None
     assert first.content != (await get(other, ALWAYS)).content
 
 
-async def test_an_entry_can_be_read_a_lag_after_its_time() -> None:
+async def test_an_entry_is_visible_after_the_lag() -> None:
     ticks = int(NOW.timestamp()) * SECOND
     for lag in (0, 3600):
         latest = max(item["ticks"] for item in emulator(events=2000, days=3, lag_seconds=lag).history.truth())
         assert lag <= (ticks - latest) / SECOND < lag + 3600
 
 
-async def test_the_shape_of_an_answer() -> None:
+async def test_the_shape_of_a_response() -> None:
     found = await processes(emulator(events=5000))
     lists = {"activityLog", "signees", "sequenceSignees", "attachmentReferences"}
     assert all(set(process) == {"processKey", "status", "activityDisplayName", "fileName", *lists} for process in found)
@@ -117,7 +117,7 @@ async def test_the_shape_of_an_answer() -> None:
     assert any("email" not in signee for process in found for signee in process["signees"])
 
 
-async def test_sevenths_digits_differ_and_ties_happen() -> None:
+async def test_times_have_seven_digits_and_ties_occur() -> None:
     server = emulator(events=2000)
     truth = list(server.history.truth())
     assert len({item["ticks"] % 10 for item in truth}) == 10
@@ -139,7 +139,7 @@ async def test_twins_are_equal_in_every_field() -> None:
         assert 20 < twins(await processes(emulator(twins=0.1, entry_ids=ids))) < 120
 
 
-async def test_entry_ids_count_as_chosen() -> None:
+async def test_entry_ids_have_the_chosen_scope() -> None:
     for process in await processes(emulator(entry_ids="per_process")):
         assert [entry["id"] for entry in process["activityLog"]] == [*range(1, len(process["activityLog"]) + 1)]
     company = await processes(emulator(entry_ids="company"))
@@ -149,7 +149,7 @@ async def test_entry_ids_count_as_chosen() -> None:
     assert all("id" not in entry for process in bare for entry in process["activityLog"])
 
 
-async def test_generations_and_letter_case() -> None:
+async def test_responses_have_the_chosen_generation_and_letter_case() -> None:
     [process, *_] = await processes(emulator(generation="older"))
     assert not {"status", "fileName"} & set(process)
     assert process["activityDisplayName"]
@@ -163,7 +163,7 @@ async def test_generations_and_letter_case() -> None:
     assert set((await get(server, {})).json()) == {"ResponseStatus"}
 
 
-async def test_the_order_of_the_array() -> None:
+async def test_processes_have_the_chosen_order() -> None:
     newest = keys(await processes(emulator(order="newest")))
     created = {item["processKey"]: item["ticks"] for item in reversed(list(emulator().history.truth()))}
     assert [created[key] for key in newest] == sorted(created.values(), reverse=True)
@@ -180,16 +180,16 @@ async def test_the_order_of_the_array() -> None:
     assert all(sorted(answer) == sorted(newest) for answer in answers)
 
 
-async def test_take_and_skip_select_a_part_and_change_no_total() -> None:
+async def test_take_and_skip_select_a_slice_and_change_no_total() -> None:
     server, capped = emulator(order="oldest"), emulator(order="oldest", max_take=4)
     everything = keys(await processes(server))
-    for one, asked, expected in (
+    for one, slice_, expected in (
         (server, {"Take": 5}, everything[:5]), (server, {"Take": 5, "Skip": 3}, everything[3:8]),
         (server, {"Skip": len(everything)}, []), (capped, {}, everything[:4]),
         (capped, {"Take": 100, "Skip": 4}, everything[4:8]), (capped, {"Take": 2}, everything[:2]),
     ):  # fmt: skip
-        assert keys(await processes(one, **asked)) == expected
-        assert await total(one, **asked) == len(everything)
+        assert keys(await processes(one, **slice_)) == expected
+        assert await total(one, **slice_) == len(everything)
     many = emulator(processes=[given(f"p{n}", MAY + n) for n in range(10_001)])
     assert (len(await processes(many)), await total(many)) == (10_000, 10_001)
 
@@ -232,7 +232,7 @@ async def test_bad_credentials_are_refused(path: str, auth: tuple[str, str] | No
     assert answer.json()["responseStatus"]["errorCode"] == "NotAuthenticated"
 
 
-async def test_answers_of_the_framework() -> None:
+async def test_parameter_names_dates_and_unknown_paths_are_as_in_the_framework() -> None:
     server = emulator()
     answer = await get(server, {"startdate": "2000-01-01", "ENDDATE": "2100-01-01", "tAKE": "3"})
     assert len(answer.json()) == 3
@@ -241,7 +241,7 @@ async def test_answers_of_the_framework() -> None:
     assert (lost.status_code, lost.headers["content-type"]) == (404, "text/plain; charset=utf-8")
 
 
-async def test_entries_can_be_appended_late_and_announced() -> None:
+async def test_entries_can_be_appended_late_and_become_visible_later() -> None:
     clock = Clock(NOW)
     server = emulator(clock, processes=[given("p", MAY)])
     server.history.append("p", "Started", at=MAY - 5, signeeKey="s", id=77)
@@ -269,13 +269,13 @@ async def test_a_generated_process_can_be_appended_to() -> None:
     assert len({entry["id"] for entry in after["activityLog"]}) == len(after["activityLog"])
 
 
-async def test_a_given_status_wins() -> None:
+async def test_a_given_status_is_not_derived_from_the_log() -> None:
     server = emulator(processes=[given("p", MAY, MAY + 1, status="OnHold", created=MAY - 5 * DAY)])
     server.history.append("p", "Completed", at=MAY + 2)
     assert [process["status"] for process in await processes(server)] == ["OnHold"]
 
 
-async def test_retention_forgets_the_oldest() -> None:
+async def test_retention_deletes_the_oldest() -> None:
     server = emulator(processes=three())
     assert server.history.delete_oldest(2) == 2
     assert keys(await processes(server)) == ["p2"]
@@ -284,7 +284,7 @@ async def test_retention_forgets_the_oldest() -> None:
     assert server.history.size() == (1, 2)
 
 
-async def test_the_call_log_has_every_call() -> None:
+async def test_the_call_log_contains_every_call() -> None:
     server = emulator()
     await processes(server, Take=7)
     await total(server)
@@ -298,7 +298,7 @@ async def test_the_call_log_has_every_call() -> None:
     assert (server.calls.count("/activity"), server.calls.count("/total")) == (2, 1)
 
 
-# ---- what dates, keys and texts select -------------------------------------------------------------------------------
+# ---- dates, keys and texts -------------------------------------------------------------------------------------------
 
 HOUR = 3600 * SECOND
 ACTIVE, CREATED, NEITHER = ("2026-05-11", "2026-05-13"), ("2026-05-01", "2026-05-03"), ("2026-05-05", "2026-05-06")
@@ -309,7 +309,7 @@ PRECISE, SEVEN = [given("p", MAY + 4 * SECOND // 10)], [given("p", MAY + 12 * HO
 LATE = "2026-05-01T00:00:00.9Z"
 Case = tuple[Given, dict[str, Any], tuple[str, str], dict[str, str], list[str]]
 CASES: list[Case] = [
-    # What the range selects, alone and beside a key.
+    # The selection by a range, alone and with a key.
     *(case for selects, active in (("activity", ["p1", "p0"]), ("creation", [])) for case in (
         (three(), {"range_selects": selects}, ACTIVE, {}, active),
         (three(), {"range_selects": selects}, CREATED, {}, ["p1", "p0"]),
@@ -321,7 +321,7 @@ CASES: list[Case] = [
     (three(), {"key_dates": "honoured"}, NEITHER, {"ProcessKey": "p1"}, []),
     (three(), {"key_dates": "ignored"}, NEITHER, {"ProcessKey": "p1"}, ["p1"]),
     (three(), {"key_dates": "ignored"}, NEITHER, {}, []),
-    # Its ends, and how precisely they are read.
+    # The range's ends, and their precision.
     (MIDNIGHT, {}, ("2000-01-01", "2026-05-01"), {}, []),
     (MIDNIGHT, {"end_inclusive": True}, ("2000-01-01", "2026-05-01"), {}, ["p"]),
     (MIDNIGHT, {}, ("2026-05-01T00:00:00Z", "2100-01-01"), {}, ["q", "p"]),
@@ -340,7 +340,7 @@ CASES: list[Case] = [
         (NOON, {"query_precision": precision}, ("2000-01-01", late), {}, []),
         (NOON, {"query_precision": precision}, (late, "2100-01-01"), {}, ["p"]),
     )),
-    # A range that vanishes when it is cut to seconds is empty, not refused.
+    # A range that is empty after truncation to seconds is not refused.
     (MIDNIGHT, {"query_precision": "seconds"}, ("2026-05-01T00:00:00.1Z", LATE), {}, []),
     # Keys and texts.
     *((MIDNIGHT, {}, EVER, {"ProcessKey": key}, []) for key in ("sp" + "0" * 32, "spoiled")),
@@ -349,7 +349,7 @@ CASES: list[Case] = [
     *(([given("SPx", MAY)], {"key_case": case}, EVER, {"ProcessKey": "SPx"}, ["SPx"])
       for case in ("ignored", "honoured")),
     ([given("p", MAY, signees=PEOPLE), given("q", MAY)], {}, EVER, {"Search": "some.one@"}, ["p"]),
-    # A creation that was given counts, whatever the log says.
+    # A given time of creation takes precedence over the log.
     *(([given("p", MAY, created=MAY - 5 * DAY)], {"range_selects": "creation"}, ends, {}, found)
       for ends, found in ((("2026-05-01", "2100-01-01"), []), (("2000-01-01", "2026-05-01"), ["p"]))),
 ]  # fmt: skip
@@ -360,9 +360,9 @@ async def test_dates_keys_and_texts_select_as_chosen(
     processes_: Given, options: dict[str, Any], ends: tuple[str, str], more: dict[str, str], expected: list[str]
 ) -> None:
     server = emulator(processes=processes_, **options)
-    asked = {"StartDate": ends[0], "EndDate": ends[1], **more}
-    assert keys(await processes(server, **asked)) == expected
-    assert await total(server, **asked) == len(expected)
+    query = {"StartDate": ends[0], "EndDate": ends[1], **more}
+    assert keys(await processes(server, **query)) == expected
+    assert await total(server, **query) == len(expected)
     assert server.calls.refused == []
 
 
@@ -376,8 +376,8 @@ async def test_dates_keys_and_texts_select_as_chosen(
 )
 async def test_whole_and_trimmed_logs(options: dict[str, Any], ends: tuple[str, str], expected: list[str]) -> None:
     server = emulator(processes=three(), **options)
-    asked = {"StartDate": ends[0], "EndDate": ends[1]}
+    query = {"StartDate": ends[0], "EndDate": ends[1]}
     for more in ({"ProcessKey": "p0"}, *([] if ends == NEITHER else [{}])):
-        [process] = await processes(server, **asked, **more)
+        [process] = await processes(server, **query, **more)
         assert log(process) == expected
         assert process["activityLog"][-1]["id"] == 2

@@ -1,4 +1,4 @@
-"""Loading a range whole: an answer is believed only where it cannot have been cut off."""
+"""`RangeLoader` returns all processes of a range: a response is accepted only if it cannot be truncated."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -23,7 +23,8 @@ BASE = inside.NOW_MICROS - DAY
 
 
 def company(count: int, apart: int = 0, **options: Any) -> Emulator:
-    """`count` processes, each with an entry at 0.6 s and one at 1.2 s after BASE, or `apart` µs before the last one."""
+    """Return an account of `count` processes, each with an entry 0.6 s and 1.2 s after BASE, and each `apart` µs before
+    the previous one."""
     processes = []
     for number in range(count):
         key = f"sp{number:03d}"
@@ -40,8 +41,8 @@ def loader(emulator: Emulator, selects: Any = "activity", whole: bool | None = N
 
 
 @pytest.mark.parametrize("times", [1.1, 3, 10])
-async def test_a_list_that_is_larger_than_a_response_may_be_is_read_in_parts(times: float) -> None:
-    """Of many small processes: what limits the size of large ones does not apply."""
+async def test_a_list_larger_than_a_response_may_be_is_read_in_parts(times: float) -> None:
+    """Many small processes, so that the bound on large ones does not apply."""
     count = 1500
     emulator = company(count)
     facts = AccountObservations(lambda: inside.NOW_MICROS)
@@ -63,19 +64,19 @@ def keys(found: Any) -> list[str]:
 @pytest.mark.parametrize("cap", [None, 1, 3, 9, 10, 11])
 @pytest.mark.parametrize("selects", ["activity", "creation", None])
 @pytest.mark.parametrize("beyond", ["cut", "refused", "default"])
-async def test_everything_whatever_the_cap(cap: int | None, order: Any, selects: Any, beyond: Any) -> None:
+async def test_all_processes_are_loaded_with_any_cap(cap: int | None, order: Any, selects: Any, beyond: Any) -> None:
     emulator = company(10, max_take=cap, order=order, range_selects=selects or "activity", take_beyond=beyond)
     found = loader(emulator, selects)
-    for _ in range(2):  # the second time with what the first has learnt
+    for _ in range(2):  # cold and warm
         assert keys(await found.everything(WHOLE)) == [f"sp{number:03d}" for number in range(10)]
     assert emulator.calls.refused == []
 
 
 @pytest.mark.parametrize("split", ["by_process", "by_item"])
-async def test_what_take_counts_is_found_out_once(split: Any) -> None:
+async def test_the_unit_of_take_is_determined_once(split: Any) -> None:
     emulator = company(200, split_items=split)
     found = loader(emulator)
-    for calls in (4, 3):  # the first time with one process alone
+    for calls in (4, 3):  # one more call at first, for a single process
         emulator.calls.reset()
         assert len(await found.everything(WHOLE)) == 200
         assert emulator.calls.total == calls
@@ -85,7 +86,7 @@ async def test_what_take_counts_is_found_out_once(split: Any) -> None:
 @pytest.mark.parametrize("body", [b"{}", b"null", b""])
 @pytest.mark.parametrize("cap", [None, 1, 9, 10, 11])
 @pytest.mark.parametrize("selects", ["activity", None])
-async def test_everything_without_a_total(cap: int | None, selects: Any, body: bytes) -> None:
+async def test_all_processes_are_loaded_without_a_total(cap: int | None, selects: Any, body: bytes) -> None:
     emulator = company(10, max_take=cap)
     emulator.faults.answer(200, times=1000, body=body, path="/total")
     found = loader(emulator, selects)
@@ -94,19 +95,19 @@ async def test_everything_without_a_total(cap: int | None, selects: Any, body: b
     assert not found.facts.totals_contradicted
 
 
-async def test_an_answer_that_was_cut_off_is_not_believed() -> None:
+async def test_a_truncated_response_is_not_accepted() -> None:
     emulator = company(30, max_take=12)
     found = loader(emulator)
-    for cap in (None, 12):  # one answer alone may be inconsistent
-        answer = await found.attempt(WHOLE, 100)
-        assert isinstance(answer, TooMany)
-        assert answer.total == 30
+    for cap in (None, 12):  # a single response may be inconsistent
+        result = await found.attempt(WHOLE, 100)
+        assert isinstance(result, TooMany)
+        assert result.total == 30
         assert found.facts.cap == cap
     assert found.most == 12
 
 
-async def test_one_inconsistent_answer_teaches_nothing_and_two_only_for_minutes() -> None:
-    """Found here: after one answer of one process, every page asked for one at a time until a restart."""
+async def test_a_cap_is_used_for_ten_minutes_after_two_truncated_responses() -> None:
+    """Regression: after one response with one process, every page requested one at a time until a restart."""
     emulator, now = company(30), inside.NOW_MICROS
     facts = AccountObservations(lambda: now)
     facts.set("activity", True)
@@ -121,11 +122,11 @@ async def test_one_inconsistent_answer_teaches_nothing_and_two_only_for_minutes(
     assert len(await found.everything(WHOLE)) == 30
     assert emulator.calls.total <= 4
     facts.cut(ActivityPage([], Counter(), length=1))
-    assert facts.cap == 1, "what was believed before, and is seen again"
+    assert facts.cap == 1, "an earlier cap that is observed again is not used"
 
 
-async def test_where_answers_were_cut_off_bounds_what_is_believed_without_a_count() -> None:
-    """A server may begin to cut at less than it once honoured."""
+async def test_the_length_of_truncated_responses_bounds_those_accepted_without_a_count() -> None:
+    """A server may begin to truncate at less than it once honoured."""
     found = loader(company(30, max_take=12))
     found.facts.answered(ActivityPage([], Counter(), length=100, size=1 << 20), 200)
     found.facts.cut(ActivityPage([], Counter(), length=12, size=12 << 10))
@@ -133,10 +134,10 @@ async def test_where_answers_were_cut_off_bounds_what_is_believed_without_a_coun
 
 
 @pytest.mark.parametrize("selects", ["activity", None])
-async def test_one_that_joins_between_the_count_and_the_answer_hides_no_other(
+async def test_a_process_created_between_count_and_list_hides_no_other(
     selects: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The count was the very number at which the server, as nobody knows yet, cuts answers off."""
+    """The count equals the server's cap, which has not been observed yet."""
     emulator, send, late = company(12, max_take=12), TaktikalClient.activity, iter(["sp900"])
 
     async def activity(client: TaktikalClient, *args: Any, **options: Any) -> ActivityPage:
@@ -152,7 +153,7 @@ async def test_one_that_joins_between_the_count_and_the_answer_hides_no_other(
 
 @pytest.mark.parametrize("cap", [1, 20, 40])
 @pytest.mark.parametrize("beyond", ["refused", "refused_unnamed"])
-async def test_a_take_that_is_refused_is_halved_and_no_larger_one_asked_for_again(cap: int, beyond: Any) -> None:
+async def test_a_refused_take_is_halved_and_no_larger_one_is_sent_again(cap: int, beyond: Any) -> None:
     emulator = company(30, max_take=cap, take_beyond=beyond)
     found = loader(emulator)
     assert len(await found.everything(WHOLE)) == 30
@@ -164,13 +165,13 @@ async def test_a_take_that_is_refused_is_halved_and_no_larger_one_asked_for_agai
     assert {call.status for call in emulator.calls.calls} == {200}
 
 
-async def test_who_refuses_to_give_one_is_a_failure() -> None:
+async def test_a_server_that_refuses_a_take_of_one_is_a_failure() -> None:
     emulator = company(30, max_take=0, take_beyond="refused")
     with pytest.raises(SourceFailed, match="LessThanOrEqual"):
         await loader(emulator).everything(WHOLE)
 
 
-async def test_a_short_answer_costs_one_call_once_a_longer_one_was_seen() -> None:
+async def test_a_short_response_takes_one_call_after_a_longer_one_was_accepted() -> None:
     emulator = company(30)
     found = loader(emulator)
     assert len(keys(await found.attempt(WHOLE, 100))) == 30
@@ -185,11 +186,11 @@ def page_of(length: int) -> ActivityPage:
     return decode_activity(b"[%s]" % b",".join(items))
 
 
-async def test_a_short_answer_proves_nothing_about_a_larger_take_or_after_cuts_at_several_lengths() -> None:
+async def test_a_short_response_is_not_proven_for_a_larger_take_or_after_truncation_at_several_lengths() -> None:
     facts = AccountObservations(lambda: inside.NOW_MICROS)
     facts.answered(page_of(100), 128)
     assert [facts.is_whole(page_of(2), take) for take in (64, 128, 256)] == [True, True, False]
-    assert [facts.is_whole(page_of(length), 128) for length in (85, 95)] == [True, False], "room for a large process"
+    assert [facts.is_whole(page_of(length), 128) for length in (85, 95)] == [True, False], "no room for a large process"
     for length, known in ((12, False), (12, True), (9, False)):  # by count, or by bytes before a large process
         facts.cut(page_of(length))
         assert facts.is_whole(page_of(2), 128) == known
@@ -197,7 +198,7 @@ async def test_a_short_answer_proves_nothing_about_a_larger_take_or_after_cuts_a
 
 @pytest.mark.parametrize("beyond", ["empty", "first"])
 @pytest.mark.parametrize("cap", [None, 120])
-async def test_an_end_behind_the_largest_skip_is_not_believed(cap: Any, beyond: Any) -> None:
+async def test_an_end_behind_the_largest_skip_is_not_accepted(cap: Any, beyond: Any) -> None:
     emulator = company(150, max_take=cap, max_skip=100, skip_beyond=beyond)
     found = loader(emulator)
     if cap is None:  # only the total shows the end
@@ -211,8 +212,8 @@ async def test_an_end_behind_the_largest_skip_is_not_believed(cap: Any, beyond: 
 
 @pytest.mark.parametrize("cap", [5, 20, 100])
 @pytest.mark.parametrize("selects", ["activity", "creation"])
-async def test_without_skip_and_totals_a_list_that_is_cut_off_is_read_in_parts(cap: int, selects: Any) -> None:
-    """Loud before: each list of several processes seemed to be cut off."""
+async def test_without_skip_and_totals_a_truncated_list_is_read_in_parts(cap: int, selects: Any) -> None:
+    """Regression: it failed, because each list of several processes seemed to be truncated."""
     one = [(Process(f"sp{n:02}"), [Entry(f"sp{n:02}", "Reminder", (BASE + n * SECOND) * 10)]) for n in range(40)]
     options = EmulatorOptions(
         max_take=cap, max_skip=0, skip_beyond="first", totals="absent", range_selects=selects, order="oldest"
@@ -225,8 +226,7 @@ async def test_without_skip_and_totals_a_list_that_is_cut_off_is_read_in_parts(c
 
 @pytest.mark.parametrize(("cut", "split"), [(1, "no"), (3, "by_process")])
 async def test_truncated_responses_may_lack_parts(cut: int, split: Any) -> None:
-    """Nothing shows whether the rest of a process was cut off, if each response contains an item of it, or if `Skip`
-    counts processes."""
+    """A truncated process cannot be detected if each response contains an item of it, or if `Skip` counts processes."""
     emulator = company(4, split_items=split)
     emulator._bytes_allow = lambda items: min(cut, len(items))  # type: ignore[method-assign]
     found = loader(emulator)
@@ -235,7 +235,7 @@ async def test_truncated_responses_may_lack_parts(cut: int, split: Any) -> None:
 
 
 async def test_parts_that_share_entries_without_ids_are_a_reason() -> None:
-    """Found by a stranger: entries in both parts of their process came twice."""
+    """Regression: entries in both parts of their process were returned twice."""
     found = loader(company(1))
 
     async def in_parts(*args: Any, **given: Any) -> ActivityPage:
@@ -250,7 +250,7 @@ async def test_parts_that_share_entries_without_ids_are_a_reason() -> None:
 
 
 async def test_a_response_that_a_calibration_finds_truncated_may_lack_parts() -> None:
-    """Found by a stranger: the first page after the calibration lost the rest of a process, without a reason."""
+    """Regression: the first page after the calibration lost the rest of a process, without a reason."""
     emulator = company(40, split_items="by_process")
     found = loader(emulator, None)
     emulator._bytes_allow = lambda items: min(3, len(items))  # type: ignore[method-assign]
@@ -276,8 +276,8 @@ async def test_ranges_with_other_ends_are_read_whole(exclusive: Any) -> None:
     assert keys(await found.everything(within)) == [f"sp{n}" for n in range(8)]
 
 
-async def test_a_list_that_is_shuffled_and_truncated_needs_no_reason() -> None:
-    """Found by a stranger: the process behind the end was compared with those of the last pass only."""
+async def test_a_shuffled_and_truncated_list_has_no_reason() -> None:
+    """Regression: the process behind the end was compared with those of the last pass only."""
     emulator = company(40, max_take=15, order="shuffled")
     found = loader(emulator, "creation", False)
     for _ in range(4):
@@ -287,8 +287,8 @@ async def test_a_list_that_is_shuffled_and_truncated_needs_no_reason() -> None:
 
 @pytest.mark.parametrize("cap", [1, 2, 5])
 @pytest.mark.parametrize("order", ["newest", "shuffled"])
-async def test_items_of_a_truncated_list_are_read_until_each_was_there(cap: int, order: Any) -> None:
-    """Found by a mock: the number of processes never reached that of the items, so that 14 passes read the list."""
+async def test_items_of_a_truncated_list_are_read_until_all_were_returned(cap: int, order: Any) -> None:
+    """Regression: the number of processes never reached that of the items, so that 14 passes read the list."""
     emulator = company(30, split_items="by_item", max_take=cap, order=order, entry_ids="none")
     found = loader(emulator, "creation", False)
     processes = await found.everything(WHOLE)
@@ -298,7 +298,7 @@ async def test_items_of_a_truncated_list_are_read_until_each_was_there(cap: int,
 
 
 async def test_responses_that_contradict_each_other_are_a_failure_after_few_calls() -> None:
-    """Each has one of six processes, wherever it begins and whatever range it is of."""
+    """Each contains one of six processes, for any `Skip` and range."""
     emulator, number = company(6, max_take=1), 0
     found = loader(emulator, "activity", True)
 
@@ -310,24 +310,24 @@ async def test_responses_that_contradict_each_other_are_a_failure_after_few_call
     found.client.activity = activity  # type: ignore[method-assign]
     with pytest.raises(SourceFailed, match="narrower"):
         await found.everything(DateRange.around(BASE - 30 * DAY, BASE + DAY))
-    assert emulator.calls.total <= 310  # concurrent ones end after the failure
+    assert emulator.calls.total <= 310  # concurrent calls end after the failure
 
 
-async def test_a_limit_of_processes_with_several_items_is_no_limit_of_bytes() -> None:
-    """Found by a mock: 428 of 489 events were left out, because one process in two items is longer than one process."""
+async def test_a_limit_of_processes_with_several_items_is_not_a_limit_of_bytes() -> None:
+    """Regression: 428 of 489 events were missing, because one process in two items is longer than one process."""
     emulator = company(40, split_items="by_process", max_take=1, max_skip=20, skip_beyond="first", total_cap=2)
     with pytest.raises(SourceFailed, match="narrower"):
         await loader(emulator, None).everything(WHOLE)
 
 
-async def test_a_total_that_is_far_too_high_costs_no_call_for_each() -> None:
+async def test_a_total_that_is_far_too_high_takes_few_calls() -> None:
     emulator = company(30, max_take=10, total_offset=10**9)
     assert len(await loader(emulator).everything(WHOLE)) == 30
     assert emulator.calls.total <= 205
 
 
 @pytest.mark.parametrize("selects", ["creation", "last_update"])
-async def test_a_total_of_all_processes_for_any_range_does_not_divide_ranges_into_seconds(
+async def test_a_constant_total_does_not_divide_ranges_into_seconds(
     selects: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def total(*given: Any) -> int:
@@ -344,7 +344,7 @@ async def test_a_total_of_all_processes_for_any_range_does_not_divide_ranges_int
 
 
 def with_totals(monkeypatch: pytest.MonkeyPatch, sent: Callable[[int], int]) -> None:
-    """Replace each right total by `sent` of it."""
+    """Replace each correct total by `sent` of it."""
     right = TaktikalClient.total
 
     async def total(*given: Any) -> int | None:
@@ -359,7 +359,7 @@ def with_totals(monkeypatch: pytest.MonkeyPatch, sent: Callable[[int], int]) -> 
 async def test_totals_that_are_too_high_unless_zero_do_not_divide_ranges_into_seconds(
     selects: Any, sent: Callable[[int], int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Found by a stranger: 9,712 calls for a page."""
+    """Regression: 9,712 calls for a page."""
     with_totals(monkeypatch, sent)
     options = EmulatorOptions(events=600, days=30, range_selects=selects, max_take=7)
     emulator = Emulator(options, clock=lambda: inside.NOW)
@@ -375,7 +375,7 @@ async def test_totals_that_are_too_high_unless_zero_do_not_divide_ranges_into_se
 async def test_ranges_of_whole_days_are_not_divided_into_seconds(
     selects: Any, totals: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Found by a stranger: 12 processes in 10 days, at most 2 in a response, took longer than a minute."""
+    """Regression: 12 processes in 10 days, at most 2 in a response, took longer than a minute."""
     for name in ("activity", "total"):
         right = getattr(TaktikalClient, name)
 
@@ -411,7 +411,7 @@ async def test_totals_that_are_too_high_unless_zero_are_a_reason_not_a_failure(
 async def test_totals_that_are_too_high_for_some_processes_are_a_reason_not_a_failure(
     limits: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Found by a mock: each page failed, because the total of one process was right."""
+    """Regression: each page failed, because the total of one process was correct."""
     with_totals(monkeypatch, lambda total: total * 4 // 3)
     monkeypatch.setattr(AccountObservations, "has_room", lambda *_: False)  # as if sizes were very different
     emulator = company(60, **limits)
@@ -424,10 +424,10 @@ async def test_totals_that_are_too_high_for_some_processes_are_a_reason_not_a_fa
 
 
 @pytest.mark.parametrize("count", [2, 3])
-async def test_the_list_of_a_small_account_is_believed_against_its_total(
+async def test_the_list_of_a_small_account_is_accepted_despite_a_high_total(
     count: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Which is too high for several processes only."""
+    """The total is too high for several processes only."""
     with_totals(monkeypatch, lambda total: total if total == 1 else total + 50)
     monkeypatch.setattr(AccountObservations, "has_room", lambda *_: False)  # as if sizes were very different
     found = loader(company(count), "creation", False)
@@ -444,8 +444,8 @@ async def test_a_process_that_is_removed_after_its_count_is_a_reason_not_a_failu
 @pytest.mark.parametrize(
     ("logs", "known"), [("whole", True), ("whole", None), ("trimmed", False), ("trimmed", None), ("whole", False)]
 )
-async def test_a_log_that_lies_in_both_halves_of_a_range_is_put_together(logs: Any, known: bool | None) -> None:
-    """Found here: of a trimmed log, the half with fewer entries was thrown away."""
+async def test_the_parts_of_a_log_in_both_halves_of_a_range_are_merged(logs: Any, known: bool | None) -> None:
+    """Regression: of a trimmed log, the half with fewer entries was discarded."""
     emulator = company(25, max_take=10, logs=logs)
     found = loader(emulator, "activity", known)
     processes = await found.everything(DateRange.around(BASE, BASE + 2_000_000))
@@ -454,8 +454,8 @@ async def test_a_log_that_lies_in_both_halves_of_a_range_is_put_together(logs: A
 
 
 @pytest.mark.parametrize(("times", "is_answered"), [(1, True), (1000, False)])
-async def test_an_end_that_no_call_can_show_for_now_is_no_end(times: int, is_answered: bool) -> None:
-    """A page of 20 of 30 envelopes with a reason, as the provider was unavailable for a moment."""
+async def test_an_end_that_cannot_be_proven_for_now_is_a_failure(times: int, is_answered: bool) -> None:
+    """Regression: a short unavailability of the provider gave a page of 20 of 30 envelopes with a reason."""
     found, left = loader(company(30, max_take=20)), times
 
     async def activity(within: Any, filters: Any, spent: CallBudget, *, take: int, skip: int = 0) -> ActivityPage:
@@ -479,7 +479,7 @@ async def test_an_end_that_no_call_can_show_for_now_is_no_end(times: int, is_ans
 
 
 @pytest.mark.parametrize("selects", ["activity", None])
-async def test_a_limited_skip_is_no_failure_if_parts_of_the_range_show_all(selects: Any) -> None:
+async def test_with_a_limited_skip_all_processes_are_loaded_in_parts_of_the_range(selects: Any) -> None:
     emulator = company(40, apart=DAY // 3, max_take=5, max_skip=3)
     found = loader(emulator, selects, True)
     for calls in (180, 150):
@@ -489,7 +489,7 @@ async def test_a_limited_skip_is_no_failure_if_parts_of_the_range_show_all(selec
 
 
 async def test_a_total_that_is_too_high_is_a_reason_where_skip_is_ignored() -> None:
-    """One process of 12 counts twice, as a total of its recipients would count it."""
+    """One process of 12 counts twice, as in a total of recipients."""
     emulator = company(12, apart=DAY // 3)
     found = loader(emulator, "activity", True)
 
@@ -517,7 +517,7 @@ async def test_processes_of_small_responses_are_paged_through_before_ranges_are_
     assert emulator.calls.total <= 90
 
 
-async def test_a_provider_that_never_shows_all_is_a_failure() -> None:
+async def test_a_provider_that_never_returns_all_processes_is_a_failure() -> None:
     emulator = company(6, max_take=2)
     found = loader(emulator, None)
 
@@ -530,7 +530,7 @@ async def test_a_provider_that_never_shows_all_is_a_failure() -> None:
 
 
 def spoiled(client: TaktikalClient) -> Any:
-    """`client.activity`, of whose processes sp001 comes without its key, and sp007 with one that is too long."""
+    """Return `client.activity` that sends sp001 without its key, and sp007 with one that is too long."""
 
     async def activity(*args: Any, **given: Any) -> ActivityPage:
         page = await TaktikalClient.activity(client, *args, **given)
@@ -547,8 +547,8 @@ def spoiled(client: TaktikalClient) -> Any:
 
 @pytest.mark.parametrize("order", ["oldest", "shuffled"])
 @pytest.mark.parametrize("take", [1, 3, 5])
-async def test_unreadable_processes_on_several_pages_do_not_close_the_log(order: Any, take: int) -> None:
-    """Found here: of two pages with one each, one was counted, and the range never complete."""
+async def test_unreadable_processes_on_several_pages_fail_no_list(order: Any, take: int) -> None:
+    """Regression: of two pages with one each, one was counted, so that the range was never complete."""
     emulator = company(10, max_take=take, order=order)
     for _ in range(5):
         found = loader(emulator, "creation")
@@ -590,30 +590,30 @@ async def entries_and_doubts(server: Any) -> tuple[list[int], set[str]]:
 
 
 @pytest.mark.parametrize("cut", [2, 3, 4, 5])
-async def test_a_process_that_a_response_cuts_off_between_its_items_is_whole(cut: int) -> None:
-    """No response showed a process of several items before. A response of as many processes as requested may be cut
-    off, too: a reason."""
+async def test_a_process_truncated_between_its_items_is_completed(cut: int) -> None:
+    """No earlier response contains a process of several items. A response of as many processes as requested may be
+    truncated, too, which is a reason."""
     logs = [[[1]], [[1, 2], [3, 4]], [[1]], [[1]], [[2]], [[5], [6]]]
     entries, doubts = await entries_and_doubts(InItems(logs, cut=cut))
     assert entries == [1, 4, 1, 1, 1, 2] or (cut in (2, 4) and any("in parts" in doubt for doubt in doubts))
 
 
 @pytest.mark.parametrize("logs", [[[[1]], [[1, 2], [3, 4]]], [[[1]], [[1]], [[3]], [[1, 2], [3]]]])
-async def test_the_last_process_of_a_list_is_not_believed_without_its_last_item(logs: list[list[list[int]]]) -> None:
+async def test_the_last_process_of_a_truncated_list_is_completed(logs: list[list[list[int]]]) -> None:
     entries, _ = await entries_and_doubts(InItems(logs, cut=len(logs)))
     assert entries == [sum(map(len, parts)) for parts in logs]
 
 
 async def test_twins_on_two_pages_are_a_reason() -> None:
-    """One the last of its item, and one the first of the next, which is on the next page."""
+    """One is the last of its item, the other the first of the next item, on the next page."""
     logs = [[[9]], [[1, 2], [2, 3]], [[1, 2], [2, 3]], [[7]]]
     for counts_items in (False, True):
         entries, doubts = await entries_and_doubts(InItems(logs, cut=2, counts_items=counts_items))
         assert entries == [1, 4, 4, 1] or any("share entries without ids" in doubt for doubt in doubts)
 
 
-async def test_responses_of_several_lengths_may_cut_off_a_part_of_a_process() -> None:
-    """Also if only the pages of a list have several: a limit by count has one."""
+async def test_truncated_responses_of_several_lengths_may_lack_a_part_of_a_process() -> None:
+    """Also if only the pages of one list differ in length: a limit by count has one length."""
     processes = [
         (Process(key), [Entry(key, "Reminder", (BASE + number) * 10) for number in range(count)])
         for key, count in (("sp1", 1), ("sp2", 1), ("sp3", 40), ("sp4", 40))

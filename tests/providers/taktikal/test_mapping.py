@@ -1,4 +1,4 @@
-"""Taktikal's statuses and fixtures against the contract."""
+"""Taktikal's statuses and fixtures, compared with the contract."""
 
 import json
 import re
@@ -35,7 +35,7 @@ def event_of(entry: dict[str, Any], *signees: dict[str, Any]) -> Event:
 
 
 @pytest.mark.parametrize(("status", "type_"), vocabulary.TAKTIKAL.items())
-def test_the_contracts_table_row_by_row(status: str, type_: str) -> None:
+def test_each_row_of_the_contracts_table(status: str, type_: str) -> None:
     meaning = mapping.meaning_of(status)
     wanted = None if type_ == "unknown" else "failure" if type_ in vocabulary.FAILURES else "success"
     assert (meaning.type, meaning.outcome) == (type_, wanted)
@@ -46,7 +46,7 @@ def test_letter_case_does_not_matter(status: str) -> None:
     assert mapping.meaning_of(status).type != "unknown"
 
 
-def test_the_shipped_mapping_says_what_the_table_says() -> None:
+def test_the_shipped_mapping_equals_the_contracts_table() -> None:
     shipped = {row.provider_type: (row.type, row.category) for row in PROVIDER.mapping}
     for status, type_ in vocabulary.TAKTIKAL.items():
         if type_ != "unknown" and ":" not in status:
@@ -60,8 +60,8 @@ def test_the_shipped_mapping_says_what_the_table_says() -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_fixture_becomes_what_was_written_down(name: str) -> None:
-    """The ids stand there, too: an id must never change."""
+def test_a_fixture_gives_its_expected_events(name: str) -> None:
+    """Including their ids, which must never change."""
     assert [fixtures.normalized(record) for record in records(name)] == fixtures.expected("taktikal", name)
 
 
@@ -78,8 +78,7 @@ def test_nothing_sent_of_an_entry_its_signee_and_its_process_is_dropped(name: st
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_entries_alone_need_no_raw(name: str) -> None:
-    """What an entry says is in the event's own fields and `data`, but for texts of the wrong kind."""
+def test_an_event_without_raw_contains_all_members_of_its_entry(name: str) -> None:
     for record in records(name):
         event = fixtures.normalized(record)
         shown = [str(value) for value in fixtures.leaves(event)]
@@ -91,9 +90,9 @@ def test_entries_alone_need_no_raw(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if "links" in name or "pascal" in name])
-def test_signing_links_are_nowhere(name: str) -> None:
+def test_events_contain_no_signing_link(name: str) -> None:
     sent = fixtures.body("taktikal", name).decode()
-    assert len(LINK.findall(sent)) >= 4, "the fixture holds links"
+    assert len(LINK.findall(sent)) >= 4, "the fixture contains no links"
     for record in records(name):
         everything = json.dumps([fixtures.normalized(record), record.raw()])
         assert "secret" not in everything
@@ -152,7 +151,7 @@ TWO = (
         (None, "both@example.is", ("user", None, None)), ("gone", "both@example.is", ("user", None, None)),
     ],
 )  # fmt: skip
-def test_of_two_with_one_address_the_entrys_own_signee_acted(
+def test_of_signees_with_one_address_the_entrys_own_is_the_actor(
     own: str | None, text: str, wanted: tuple[Any, ...]
 ) -> None:
     event = event_of({"createdBy": text, "signeeKey": own}, *TWO)
@@ -164,7 +163,7 @@ def test_of_two_with_one_address_the_entrys_own_signee_acted(
 
 
 def test_an_owner_who_also_signs_is_the_recipient() -> None:
-    """Contract, section 2: the address decides, whatever the entry's status."""
+    """Contract, section 2: the address decides, for an entry of any status."""
     created = {"status": "Created", "createdBy": "o@example.is"}
     event = event_of(created, {"signeeKey": "si", "email": "o@example.is"})
     assert (event.actor.kind, event.actor.id) == ("recipient", recipient_id("sp", "si"))

@@ -1,4 +1,4 @@
-"""Identity, order and ordinals of entries."""
+"""Identity, order and ordinals of Taktikal's entries."""
 
 import itertools
 from typing import Any
@@ -30,18 +30,18 @@ def test_twins_differ_by_their_ordinal_alone() -> None:
     assert len({each.locator for each in found}) == 1
 
 
-def test_ordinals_do_not_depend_on_what_else_is_in_the_log() -> None:
-    """A log that comes trimmed holds all entries of a microsecond or none."""
+def test_ordinals_do_not_depend_on_other_entries_of_the_log() -> None:
+    """A trimmed log contains all entries of a microsecond or none."""
     twins = [entry(id=4), entry(id=4)]
     before, after = entry("2023-12-31T23:59:59Z", id=4), entry("2024-01-01T00:00:01Z", id=4)
     assert ids(before, *twins, after)[1:3] == ids(*twins)
 
 
-def test_identity_is_process_time_and_id_and_nothing_else() -> None:
+def test_identity_is_source_process_time_and_id() -> None:
     (one,) = ids(entry(id=1, description="before"))
     assert one == ids(entry(id=1, description="after", status="Other"))[0]
     assert one != ids(entry(id=2))[0]
-    assert one != ids(entry("2024-01-01T00:00:00.0000001Z", id=1))[0], "the seventh digit counts"
+    assert one != ids(entry("2024-01-01T00:00:00.0000001Z", id=1))[0], "the seventh digit is ignored"
     (record,) = records_of("s", process_of({"processKey": "sp2", "activityLog": [entry(id=1)]}))[0]
     assert one != record.event().id
     for record in records_of("other", process(entry(id=1), entry(id=1)))[0]:
@@ -52,24 +52,22 @@ def test_without_an_id_identity_is_the_content() -> None:
     one, other = ids(entry(), entry(description="x"))
     assert one != other
     assert ids(entry()) == [one]
-    # Members in another order are the same content.
     assert ids(dict(reversed(entry().items()))) == [one]
-    # And another letter case is the same generation's same record.
     assert ids({"Status": "Reminder", "CreatedAt": entry()["createdAt"]}) == [one]
 
 
 @pytest.mark.parametrize("identity", ["17", 17])
-def test_an_id_that_comes_as_text_is_the_same_number(identity: Any) -> None:
+def test_an_id_sent_as_text_equals_its_number(identity: Any) -> None:
     assert ids(entry(id=identity)) == ids(entry(id=17))
 
 
 @pytest.mark.parametrize("identity", [1 << 63, -(1 << 70), True, 1.5, "x", "", [1], "9" * 40])
-def test_an_id_that_is_no_number_of_64_bits_counts_as_content(identity: Any) -> None:
+def test_an_id_that_is_not_a_64_bit_number_is_part_of_the_content(identity: Any) -> None:
     (one,) = ids(entry(id=identity))
     assert one != ids(entry(id=identity, description="other"))[0]
 
 
-def test_order_is_time_then_id_then_place() -> None:
+def test_order_is_time_then_id_then_position() -> None:
     entries = [entry(id=3), entry(id=2), entry("2023-01-01T00:00:00Z", id=9), entry(id=2), entry()]
     found = sorted(records_of("s", process(*entries))[0], key=lambda record: record.key)
     shown = [(record.entry.id or None, *divmod(record.key[5], 1 << 32)) for record in found]
@@ -78,8 +76,8 @@ def test_order_is_time_then_id_then_place() -> None:
 
 
 @pytest.mark.parametrize("members", [{}, {"id": 0}])
-def test_entries_of_one_microsecond_have_one_order_however_the_log_is_shuffled(members: dict[str, Any]) -> None:
-    """The order of a log whose times only grow, or only fall, is that of the server."""
+def test_entries_of_one_microsecond_have_one_order_in_any_shuffled_log(members: dict[str, Any]) -> None:
+    """A log whose times only increase, or only decrease, keeps the server's order."""
     entries = [
         entry(f"2024-01-01T00:00:00.000000{digit}Z", description=text, **members) for digit in "31" for text in "ba"
     ]
@@ -94,7 +92,7 @@ def test_entries_of_one_microsecond_have_one_order_however_the_log_is_shuffled(m
             assert shown == ["1a", "1b", "3a", "3b"]
 
 
-def test_the_seventh_digit_is_dropped_before_order_is_judged() -> None:
+def test_the_seventh_digit_does_not_affect_the_order() -> None:
     early, late = entry("2024-01-01T00:00:00.0000009Z", id=1), entry("2024-01-01T00:00:00.0000001Z", id=2)
     found = records_of("s", process(early, late))[0]
     assert [record.key[:1] + record.key[4:5] for record in found] == [
@@ -110,7 +108,7 @@ def test_an_entry_without_a_readable_time_is_counted(at: Any) -> None:
     assert records_of("s", process({"createdAt": at})) == ([], 1)
 
 
-def test_the_locator_names_the_process() -> None:
+def test_the_locator_contains_process_time_and_id() -> None:
     found = read_locator(decode_event_id(ids(entry(id=7))[0]).locator)
     assert (found.process, found.ticks, found.entry) == ("sp1", 17_040_672_000_000_000, 7)
 
@@ -126,7 +124,7 @@ def test_private_values_are_those_of_all_the_envelopes_signees() -> None:
 
 
 @pytest.mark.parametrize("at", ["1999-12-31T23:59:59.9999999Z", "2099-01-01T00:00:00.0000000Z", "0001-01-01T00:00:00"])
-def test_a_time_that_cannot_be_right_is_unreadable(at: str) -> None:
+def test_an_impossible_time_is_unreadable(at: str) -> None:
     latest = 1_800_000_000_000_000
     found, bad = records_of(
         "s", process(entry(at, id=1), entry(id=2), entry("2024-02-30T00:00:00.0000000Z")), 0, latest=latest
@@ -148,7 +146,7 @@ def test_a_time_that_cannot_be_right_is_unreadable(at: str) -> None:
         ["x" * 20_000, "si77777777777777"],
     ],
 )
-def test_texts_searched_together_are_shown_as_if_each_were_searched_alone(
+def test_secrets_are_removed_from_joined_texts_as_from_single_ones(
     others: dict[str, str], descriptions: list[str]
 ) -> None:
     signee = {"signeeKey": "si77777777777777", "name": "Ann", **others}

@@ -1,4 +1,4 @@
-"""Taktikal's answers: letter case, both generations, and what no server should send."""
+"""Taktikal's responses: letter case, both generations, and malformed ones."""
 
 import json
 from typing import Any
@@ -13,20 +13,20 @@ from tests.providers.taktikal.items import process_of
 
 
 @pytest.mark.parametrize("body", [b"{}", b"<html>", b'[{"a":', b'"text"', b"\xff\xfe", b"7", b"[" * 100_000])
-def test_what_is_no_array_of_processes_is_a_failure(body: bytes) -> None:
+def test_a_response_that_is_not_an_array_of_processes_is_a_failure(body: bytes) -> None:
     with pytest.raises(SourceFailed):
         decode_activity(body)
 
 
 @pytest.mark.parametrize("item", [1, None, "text", [], {}, {"processKey": None}, {"processKey": 5},
                                   {"processKey": "x" * 10_000}])  # fmt: skip
-def test_items_that_are_no_process_are_counted(item: Any) -> None:
+def test_items_that_are_not_a_process_are_counted(item: Any) -> None:
     page = decode_activity(json.dumps([item, {"processKey": "sp1"}]).encode())
     assert [process.key for process in page.processes] == ["sp1"]
     assert (page.length, page.unreadable.total()) == (2, 1)
 
 
-def test_an_unreadable_item_is_known_again_whatever_stands_beside_it() -> None:
+def test_an_unreadable_item_has_the_same_key_beside_any_others() -> None:
     keyless, long = {"status": "Created", "signees": [{"name": "é", "ssn": 1.5}]}, {"processKey": "k" * 300}
     alone, beside = (json.dumps([keyless, long, *others]).encode() for others in ([], [{"processKey": float("nan")}]))
     assert decode_activity(beside).unreadable.keys() > decode_activity(alone).unreadable.keys()
@@ -37,19 +37,19 @@ def test_an_unreadable_item_is_known_again_whatever_stands_beside_it() -> None:
 
 
 @pytest.mark.parametrize("lists", [None, "text", {}, [None, 1, "x", []], 5])
-def test_lists_that_are_none_are_empty(lists: Any) -> None:
+def test_lists_of_other_types_are_empty(lists: Any) -> None:
     names = ("activityLog", "signees", "sequenceSignees", "attachmentReferences")
     process = process_of({"processKey": "sp1", **dict.fromkeys(names, lists)})
     assert (process.entries, process.signees, process.sequence_of("si"), bool(process.secrets)) == ([], {}, None, False)
 
 
 @pytest.mark.parametrize("name", ["processKey", "ProcessKey", "processkey", "PROCESSKEY"])
-def test_names_in_any_letter_case(name: str) -> None:
+def test_names_are_read_in_any_letter_case(name: str) -> None:
     assert canonical({name: "sp1", "Unheard-Of": 1}) == {"processKey": "sp1", "Unheard-Of": 1}
     assert decode_activity(json.dumps([{name: "sp1"}]).encode()).processes[0].key == "sp1"
 
 
-def test_what_is_raw_keeps_the_providers_own_spelling() -> None:
+def test_raw_objects_keep_the_providers_spelling() -> None:
     process = process_of(
         {"ProcessKey": "sp1", "ActivityLog": [{"Status": "Created"}], "Signees": [{"SigneeKey": "si"}]}
     )
@@ -73,13 +73,13 @@ def test_a_total_may_be_a_number_or_its_digits(body: bytes, total: int | None) -
 @pytest.mark.parametrize(
     "body", [b"[]", b"1342", b'{"total": "many"}', b'{"total": -1}', b'{"total": true}', b"x", b'{"total": 1.5}']
 )
-def test_what_is_no_total_is_a_failure(body: bytes) -> None:
+def test_a_malformed_total_is_a_failure(body: bytes) -> None:
     with pytest.raises(SourceFailed):
         decode_total(body)
 
 
 @pytest.mark.parametrize("pascal", [False, True])
-def test_errors_in_servicestacks_shape(pascal: bool) -> None:
+def test_errors_are_decoded_from_servicestacks_shape(pascal: bool) -> None:
     text = (
         '{"responseStatus": {"errorCode": "LessThan", "message": "m", "errors":'
         ' [{"errorCode": "LessThan", "fieldName": "StartDate", "message": "m"}]}}'
@@ -94,7 +94,7 @@ def test_errors_in_servicestacks_shape(pascal: bool) -> None:
 @pytest.mark.parametrize(
     "body", [b"", b"<html>", b"[]", b'{"responseStatus": 5}', b'{"responseStatus": {"errors": [1, {}]}}']
 )
-def test_an_error_may_be_anything(body: bytes) -> None:
+def test_malformed_errors_have_no_code(body: bytes) -> None:
     found = decode_error(body)
     assert (found.code, found.fields) == (None, frozenset())
 
@@ -107,12 +107,12 @@ def test_an_error_may_be_anything(body: bytes) -> None:
         ("The mistake is yours", set()),
     ],
 )
-def test_a_thrown_exception_names_its_parameter_in_words(message: str, fields: set[str]) -> None:
+def test_the_parameter_is_read_from_the_message_of_an_exception(message: str, fields: set[str]) -> None:
     body = json.dumps({"responseStatus": {"errorCode": "ArgumentOutOfRangeException", "message": message}})
     assert decode_error(body.encode()).fields == fields
 
 
-def test_a_process_that_came_twice_is_kept_once_with_the_longer_log() -> None:
+def test_of_a_repeated_process_the_longer_log_is_kept() -> None:
     short = process_of({"processKey": "sp1", "activityLog": [{"id": 1}]})
     long = process_of({"processKey": "sp1", "activityLog": [{"id": 1}, {"id": 2}]})
     other = process_of({"processKey": "sp2"})
@@ -121,7 +121,7 @@ def test_a_process_that_came_twice_is_kept_once_with_the_longer_log() -> None:
 
 
 def log_of(*numbers: int, **members: Any) -> dict[str, Any]:
-    """A negative number is the time of an entry without id."""
+    """Return a process with an entry for each number; a negative one is the time of an entry without id."""
     log = [{"status": "Reminder", "createdAt": f"2024-01-01T00:00:{abs(number):02}Z"} for number in numbers]
     log = [{"id": number} | entry if number > 0 else entry for number, entry in zip(numbers, log, strict=True)]
     return {"processKey": "sp1", "activityLog": log, **members}
@@ -142,7 +142,7 @@ def log_of(*numbers: int, **members: Any) -> dict[str, Any]:
         ([[1], [2], [3]], [1, 2, 3]),
     ],
 )
-def test_a_process_that_comes_as_several_items_is_united(items: list[list[int]], wanted: list[int]) -> None:
+def test_the_items_of_a_process_are_merged(items: list[list[int]], wanted: list[int]) -> None:
     sent = [log_of(*numbers, signees=[{"signeeKey": f"s{n}", "name": f"N{n}"}]) for n, numbers in enumerate(items)]
     page = decode_activity(json.dumps([*sent, {"processKey": "other"}]).encode())
     process, _ = page.processes
@@ -175,6 +175,6 @@ def test_items_that_share_entries_without_ids_are_ambiguous(items: list[list[int
 
 
 @pytest.mark.parametrize("body", [b"", b" ", b"null"])
-def test_a_null_response_holds_no_process(body: bytes) -> None:
+def test_a_null_response_contains_no_process(body: bytes) -> None:
     page = decode_activity(body)
     assert (page.length, page.null) == (0, True)
