@@ -140,7 +140,12 @@ class LogEnd:
         # It shows the end alone if its total agrees, and the server sends longer ones.
         is_shown = short in self._agrees and not self._exceeds and self._is_longer(lengths[short])
         if not later and not is_shown:
-            return short + 1
+            if lengths[short] or self._claimed <= (short - 1) * size or short in self.read_again:
+                return short + 1
+            # An empty page within the total: one after the total would be empty in any case, and prove nothing.
+            self.read_again.add(short)
+            del self.lengths[short]
+            return short
         found = (short - 1) * size + lengths[short]
         if not found and (self.end or 0) >= size and not self._looked_at_first:
             # Whole pages were promised and none is shown: one odd response shall not hide them.

@@ -191,7 +191,7 @@ async def test_lists_without_the_records_that_totals_count_are_reported(order: s
     assert batch.unproven
 
 
-@pytest.mark.parametrize(("count", "total"), [(1, 0), (50, 0), (130, 0), (90, 90)])
+@pytest.mark.parametrize(("count", "total"), [(1, 0), (50, 0), (130, 0), (1, 1), (50, 50), (90, 90), (130, 130)])
 async def test_one_empty_response_hides_no_record(count: int, total: int, order: str) -> None:
     """Any response of a walk by a cold or a warm process."""
     emulator, wanted = emulator_of(count), list(range(count))[:: 1 if order == "asc" else -1]
