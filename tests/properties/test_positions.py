@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from math import log2
 
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from app.paging.position_reader import ENDS, LogMoved, OddPages, PositionReader, Response
@@ -32,7 +32,12 @@ def test_every_row_once_and_in_order(reading: Reading, seed: int) -> None:
     assert reading.walk(random.Random(seed)) == reading.truth(reading.log.rows)
 
 
+#: Its last row is older than the two before it.
+STEP_BACK = Log(skew=1, page_size=1, rows=[Row(time, number) for number, time in enumerate((0, 0, 0, 0, 1, 1, 0))])
+
+
 @given(readings(), SEEDS, st.lists(STEPS, max_size=6))
+@example(Reading(STEP_BACK, ascending=True, since=0, until=1), 2, [])
 def test_growth_between_pages_hides_nothing(reading: Reading, seed: int, growth: list[list[tuple[int, int]]]) -> None:
     """Rows that exist when the first page is read are returned once, in order; appended ones may be."""
     before = list(reading.log.rows)
