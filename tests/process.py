@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import httpx
+
 from tests.forkserver import INTERPRETER, Forked
 
 COMMAND = str(Path(sys.executable).with_name("audit-gateway"))
@@ -69,6 +71,25 @@ class Running:
     @property
     def log(self) -> list[dict[str, Any]]:
         return [json.loads(line) for line in self.errors.read_text().splitlines()]
+
+    def assert_clean_end(self) -> None:
+        assert self.code == 0
+        assert "Traceback" not in self.errors.read_text()
+
+
+def read_all_events(url: str, query: Any = None, key: str | None = None, limit: int = 1000) -> list[dict[str, Any]]:
+    """Return the events of all pages of the gateway at `url`."""
+    events: list[dict[str, Any]] = []
+    params = httpx.QueryParams(query)
+    headers = {"Authorization": f"Bearer {key}"} if key else {}
+    while True:
+        response = httpx.get(f"{url}/events", params=params.set("limit", limit), headers=headers, timeout=60)
+        assert response.status_code == 200, response.text
+        page = response.json()
+        events += page["data"]
+        if page["page"]["next_cursor"] is None:
+            return events
+        params = httpx.QueryParams(cursor=page["page"]["next_cursor"])
 
 
 @contextmanager

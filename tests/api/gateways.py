@@ -11,13 +11,11 @@ import httpx
 from fastapi import FastAPI
 
 from app.config import Settings
-from app.domain.times import format_micros
 from app.main import create_app
 from app.providers.registry import find_providers
 from tests.api.conftest import KEYS
 from tests.worlds import SECRET, World
 
-DAY = 86_400_000_000
 FORMATS = ("ndjson", "csv", "ocsf", "cloudevents", "ecs")
 
 
@@ -31,11 +29,6 @@ def app_over(world: World, env: Mapping[str, str] = MappingProxyType({}), **sett
         [source for source in found if source is not None],
         providers=providers,
     )
-
-
-def window(world: World, days: int = 61) -> dict[str, str]:
-    now = world.now
-    return {"since": format_micros(now - days * DAY), "until": format_micros(now)}
 
 
 def complete_part(form: str, body: bytes) -> bytes:

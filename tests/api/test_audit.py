@@ -11,10 +11,10 @@ from app.domain.errors import SourceFailed
 from app.logs import AUDIT
 from app.privacy.pseudonyms import Pseudonyms
 from tests.api.conftest import ALL, bearer, make_app, opened
-from tests.api.gateways import app_over, window
+from tests.api.gateways import app_over
 from tests.api.memory import NATIONAL_ID, PHONE, MemorySource
 from tests.logged import lines
-from tests.worlds import SubnotoOptions, TaktikalOptions, world
+from tests.worlds import SubnotoOptions, TaktikalOptions, window, world
 
 SECRET = "an identity secret of thirty-two characters"
 
@@ -150,7 +150,7 @@ async def test_the_request_line_counts_the_calls_for_a_single_event(log: io.Stri
         world(taktikal=TaktikalOptions(events=60), subnoto=SubnotoOptions(events=60)) as one,
         opened(app_over(one)) as client,
     ):
-        page = await client.get("/events", params={"source": source, "limit": "1", **window(one)})
+        page = await client.get("/events", params={"source": source, "limit": "1", **window(one, 61)})
         event = f"/events/{page.json()['data'][0]['id']}"
         one.reset_calls()
         assert (await client.get(event)).status_code == 200

@@ -28,12 +28,12 @@ from app.evidence import create_key_file
 from app.feed import envelopes
 from app.feed.envelopes import EnvelopeDurations, RecipientDurations, build_story
 from tests.api.conftest import bearer, make_app, opened
-from tests.api.gateways import app_over, window
+from tests.api.gateways import app_over
 from tests.api.memory import NATIONAL_ID, PHONE, MemoryRecord, MemorySource, memory_source
 from tests.api.shapes import assert_shape
 from tests.browser import chromium, needs_chromium
 from tests.logged import lines
-from tests.worlds import SubnotoOptions, TaktikalOptions, world
+from tests.worlds import SubnotoOptions, TaktikalOptions, window, world
 
 
 async def test_an_envelope_has_the_events_of_the_feed() -> None:

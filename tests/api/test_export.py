@@ -11,11 +11,11 @@ import pytest
 from app.api import exports
 from app.domain.event import Event
 from tests.api.conftest import ALL, LONG_FILTERS, make_app, opened
-from tests.api.gateways import FORMATS, app_over, complete_part, events_of, ids_of, last_line, window
+from tests.api.gateways import FORMATS, app_over, complete_part, events_of, ids_of, last_line
 from tests.api.memory import MemoryRecord, MemorySource, memory_source
 from tests.api.server import served_client
 from tests.logged import lines
-from tests.worlds import SubnotoOptions, TaktikalOptions, World, served_world, walk
+from tests.worlds import SubnotoOptions, TaktikalOptions, World, served_world, walk, window
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +40,7 @@ IDS: dict[str, list[str]] = {}  #: by query of the one world of this module, who
 
 @pytest.mark.parametrize(("order", "forms"), [("asc", FORMATS), ("desc", ["csv"])])
 async def test_every_event_once_and_in_order_in_every_format(world: World, order: str, forms: Sequence[str]) -> None:
-    query = {**window(world), "order": order}
+    query = {**window(world, 61), "order": order}
     async with opened(app_over(world)) as client:
         for form in forms:
             response = await client.get("/events/export", params={**query, "format": form})
@@ -95,10 +95,10 @@ async def test_ndjson_lines_have_the_same_bytes_as_in_pages(world: World, key: s
 )
 def test_a_cut_export_resumes_after_its_last_complete_event(world: World, form: str, query: dict[str, str]) -> None:
     rng = random.Random(f"{form}{query}")
-    expected = asyncio.run(ids_of_pages(world, **window(world), **query))
+    expected = asyncio.run(ids_of_pages(world, **window(world, 61), **query))
     ids: list[str] = []
     cuts = 0
-    params = {**window(world), **query, "format": form}
+    params = {**window(world, 61), **query, "format": form}
     with served_client(app_over(world)) as client:
         while True:
             most = rng.choice((0, 1, 900, 40_000, 300_000)) if cuts < 12 else None
@@ -121,7 +121,7 @@ def test_a_cut_export_resumes_after_its_last_complete_event(world: World, form: 
                 break
             if ids:
                 # The filters, or the cursor that contains them.
-                base = {"cursor": cursor} if rng.random() < 0.5 else {**window(world), **query}
+                base = {"cursor": cursor} if rng.random() < 0.5 else {**window(world, 61), **query}
                 params = {**base, "format": form, "after": ids[-1]}
     assert cuts > 5
     assert ids == expected
@@ -130,7 +130,7 @@ def test_a_cut_export_resumes_after_its_last_complete_event(world: World, form: 
 async def test_an_export_that_reaches_its_deadline_ends_with_a_cursor(world: World) -> None:
     async with opened(app_over(world, export_deadline=1e-6)) as client:
         ids: list[str] = []
-        params: dict[str, str] = window(world)
+        params: dict[str, str] = window(world, 61)
         for _ in range(10):
             response = await client.get("/events/export", params=params)
             ids += ids_of("ndjson", response.content)
@@ -140,16 +140,16 @@ async def test_an_export_that_reaches_its_deadline_ends_with_a_cursor(world: Wor
             assert last["reason"] == "deadline"
             params = {"cursor": last["cursor"]}
     assert last == {"cursor": None, "complete": True}
-    assert ids == await ids_of_pages(world, **window(world))
+    assert ids == await ids_of_pages(world, **window(world, 61))
 
 
 async def test_an_event_outside_the_query_is_refused_as_after(world: World) -> None:
-    team = await ids_of_pages(world, **window(world), category="team")
+    team = await ids_of_pages(world, **window(world, 61), category="team")
     async with opened(app_over(world)) as client:
         for query in (
             {"after": team[0]},  # the default `since` moves
-            {"after": "nothing", **window(world)},
-            {"after": team[0], **window(world), "category": "envelope"},
+            {"after": "nothing", **window(world, 61)},
+            {"after": team[0], **window(world, 61), "category": "envelope"},
         ):
             response = await client.get("/events/export", params=query)
             assert (response.status_code, response.json()["code"]) == (422, "invalid_parameter")

@@ -19,9 +19,9 @@ from app.providers.base import CommonSettings
 from app.providers.subnoto.settings import SubnotoSettings
 from app.providers.subnoto.source import SubnotoSource
 from tests.api.conftest import make_app, opened
-from tests.api.gateways import FORMATS, app_over, events_of, id_of, window
+from tests.api.gateways import FORMATS, app_over, events_of, id_of
 from tests.properties.test_moving_logs import NOW, FakeLog
-from tests.worlds import TaktikalOptions, served_world
+from tests.worlds import TaktikalOptions, served_world, window
 
 FAULTS: dict[str, dict[str, Any]] = {
     "fails": {"fails": 0.05},
@@ -101,8 +101,8 @@ def test_a_complete_export_has_each_record_once(fault: str, form: str, monkeypat
 async def test_a_small_account_without_totals_is_exported_completely(mode: Any, events: int, form: str) -> None:
     with served_world(TaktikalOptions(events=events, totals="absent", range_selects=mode), None) as world:
         async with opened(app_over(world)) as client:
-            response = await client.get("/events/export", params={"format": form, **window(world)})
+            response = await client.get("/events/export", params={"format": form, **window(world, 61)})
             assert len(events_of(form, response.content)) == len(world.truth())
             assert form != "ndjson" or json.loads(response.text.splitlines()[-1])["complete"]
-            count = (await client.get("/events/count", params=window(world))).json()
+            count = (await client.get("/events/count", params=window(world, 61))).json()
             assert count["value"] == len(world.truth())

@@ -21,9 +21,9 @@ from app.api.schemas import EventPage
 from app.domain.event import Actor, Delivery, Envelope, Event, Recipient, Target
 from app.providers.registry import find_providers
 from tests.api.conftest import opened
-from tests.api.gateways import app_over, events_of, window
+from tests.api.gateways import app_over, events_of
 from tests.api.shapes import assert_shape
-from tests.worlds import SubnotoOptions, TaktikalOptions, World, served_world
+from tests.worlds import SubnotoOptions, TaktikalOptions, World, served_world, window
 
 DOCUMENT = (Path(__file__).parents[2] / "docs" / "reference" / "formats.md").read_text(encoding="utf-8")
 TYPES = sorted(
@@ -163,7 +163,7 @@ def test_every_type_fits_the_published_schema(form: str) -> None:
 
 @pytest.mark.parametrize("include", [{}, {"include": "raw"}], ids=["plain", "raw"])
 async def test_exports_of_real_accounts_fit_the_published_schemas(world: World, include: dict[str, str]) -> None:
-    query = {**window(world), **include}
+    query = {**window(world, 61), **include}
     async with opened(app_over(world)) as client:
         page = (await client.get("/events", params={**query, "limit": "1000"})).json()
         exports = {

@@ -22,7 +22,7 @@ import pytest
 
 from app.cli.main import main
 from sandbox.launcher import start_sandbox
-from tests.process import COMMAND, environment, popen_class, serving
+from tests.process import COMMAND, environment, popen_class, read_all_events, serving
 
 EVENTS = 2100  #: more than two pages of an export
 DAYS = 60
@@ -51,17 +51,9 @@ class World:
         """Return all events up to `until` from the API, in pages of an odd size. Cached."""
         query = repr(sorted(parameters.items()))
         if query not in self._walked:
-            self._walked[query] = self._walk(**parameters)
+            given = {"until": self.until, **parameters}
+            self._walked[query] = read_all_events(self.url, given, self.key, limit=487)
         return self._walked[query]
-
-    def _walk(self, **parameters: Any) -> list[dict[str, Any]]:
-        events: list[dict[str, Any]] = []
-        page = self.get("/events", limit=487, **{"until": self.until, **parameters})
-        while True:
-            events += page["data"]
-            if not page["page"]["has_more"]:
-                return events
-            page = self.get("/events", limit=487, cursor=page["page"]["next_cursor"])
 
 
 @contextmanager

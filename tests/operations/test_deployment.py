@@ -49,11 +49,6 @@ RULES = [rule for group in yaml.safe_load((DEPLOY / "prometheus" / "alerts.yaml"
          for rule in group["rules"]]  # fmt: skip
 
 
-def all_settings() -> set[str]:
-    own = {f"GATEWAY_{name.upper()}" for name in Settings.model_fields} | set(OTHER_VARIABLES)
-    return own | {variable for provider in find_providers([]).values() for variable in provider.variables}
-
-
 def variables_of_example() -> set[str]:
     return set(re.findall(r"^([A-Z_]+)=", (DEPLOY / "gateway.env.example").read_text(), flags=re.MULTILINE))
 
@@ -77,7 +72,8 @@ def test_the_manifests_fit_kubernetes_schemas(path: Path) -> None:
 
 
 def test_every_variable_is_a_setting() -> None:
-    known = all_settings()
+    known = {f"GATEWAY_{name.upper()}" for name in Settings.model_fields} | set(OTHER_VARIABLES)
+    known |= {variable for provider in find_providers([]).values() for variable in provider.variables}
     environment_of_compose, config_map = set(SERVICE["environment"]), set(CONFIG_MAP)
     for given in (environment_of_compose, config_map, variables_of_example()):
         assert given

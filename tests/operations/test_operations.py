@@ -80,9 +80,6 @@ def test_the_documented_rotation_of_an_api_key(tmp_path: Path, gateway_command: 
         )  # fmt: skip
         return done.stdout.strip()
 
-    def file_modes() -> list[int]:
-        return [stat.S_IMODE((tmp_path / name).stat().st_mode) for name in ("keys", "keys/keys.jsonl")]
-
     shell(folder)
     old = shell(f"audit-gateway {begin.replace('/keys/', 'keys/')}")
     (tmp_path / "tls" / "tls.key").touch()
@@ -105,7 +102,8 @@ def test_the_documented_rotation_of_an_api_key(tmp_path: Path, gateway_command: 
         assert (status(new), status(old)) == (200, 401)
         third = shell(first.replace("siem-2", "siem-3"))
         assert (status(third), status(new), status(old)) == (200, 200, 401)
-        assert file_modes() == [0o755, 0o644], "the container's user can still read it"
+        modes = [stat.S_IMODE((tmp_path / name).stat().st_mode) for name in ("keys", "keys/keys.jsonl")]
+        assert modes == [0o755, 0o644], "the container's user can still read it"
         scrape = httpx.get(f"{gateway.url}/metrics", headers={"Authorization": "Bearer sandbox"}).text
         assert 'gateway_requests_total{method="GET",route="/events",status="401"}' in scrape
     # The audit trail, with the documented filter.

@@ -18,7 +18,7 @@ from app.domain.caller import SCOPES
 from sandbox.launcher import Sandbox, start_sandbox
 from sandbox.serving import serve
 from tests.browser import Watched, chromium, opened, playwright
-from tests.process import serving
+from tests.process import read_all_events, serving
 from tests.providers.faulty import Rewritten
 
 ALL, MASKED, SUBNOTO_ONLY, NO_EVENTS = "all-scopes", "events-only", "subnoto-only", "no-events"
@@ -49,14 +49,7 @@ class World:
 
     def walk(self, pairs: Pairs, key: str = ALL) -> list[Json]:
         """Return all events, in pages of another size than that of the UI."""
-        events: list[Json] = []
-        query: Pairs = [*pairs, ("limit", 333)]
-        while True:
-            page = self.get("events", query, key).json()
-            events += page["data"]
-            if page["page"]["next_cursor"] is None:
-                return events
-            query = [("cursor", page["page"]["next_cursor"]), ("limit", 333)]
+        return read_all_events(self.url, pairs, key, limit=333)
 
     @contextmanager
     def opened(self, fragment: str = "", key: str = ALL, expected: str = "", **context: Any) -> Iterator[Watched]:

@@ -38,10 +38,10 @@ from sandbox.faults import Faults
 from sandbox.serving import serve
 from sandbox.subnoto import Emulator, EmulatorOptions
 from tests.api.conftest import opened
-from tests.api.gateways import app_over, window
+from tests.api.gateways import app_over
 from tests.cli.served import call
 from tests.waiting import until
-from tests.worlds import world
+from tests.worlds import window, world
 
 TEAM = LogQuery("team")
 BODY = {"category": "team", "page": 1, "limit": 50, "sortBy": "id", "sortOrder": "asc"}
@@ -283,7 +283,7 @@ async def test_the_tunnel_returns_the_same_events_and_ids_as_the_proxy(tmp_path:
             one.reset_calls()
             env = {"SUBNOTO_TRANSPORT": transport}
             async with opened(app_over(one, env)) as client:
-                query: dict[str, str] = {**window(one), "include": "raw", "limit": "200"}
+                query: dict[str, str] = {**window(one, 61), "include": "raw", "limit": "200"}
                 found[transport] = []
                 while query:
                     page = (await client.get("/events", params=query)).json()
