@@ -88,7 +88,7 @@ async def test_a_cursor_with_a_removed_source_is_invalid(one: World, feed: Feed)
         await ask(smaller, cursor=cursor)
 
 
-async def test_until_is_pinned_by_the_first_page() -> None:
+async def test_the_default_window_is_the_30_days_before_the_first_page() -> None:
     async with world(subnoto=SubnotoOptions(events=500), taktikal=TaktikalOptions(events=300)) as two:
         feed = two.gateway()
         begun = two.now

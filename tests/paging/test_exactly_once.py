@@ -13,7 +13,7 @@ from sandbox.subnoto import EmulatorOptions as SubnotoOptions
 from sandbox.taktikal import EmulatorOptions as TaktikalOptions
 from tests.api.conftest import opened
 from tests.api.gateways import app_over
-from tests.worlds import ANYONE, SECRET, World, any_limit, ask, describe, served_world, walk, world
+from tests.worlds import ANYONE, SECRET, World, any_limit, describe, served_world, walk, world
 
 FUZZ = "FUZZ_EXAMPLES" in os.environ  #: all combinations, on histories twice as long
 TWICE = 2 if FUZZ else 1
@@ -213,10 +213,3 @@ async def test_both_providers_together_while_both_grow() -> None:
         subnoto=SubnotoOptions(events=900, twins=0.02, skew_seconds=90, unit="seconds"),
     ) as one:
         await check(one, grow=lambda: one.clock.advance(minutes=10))
-
-
-async def test_the_default_window_is_the_last_thirty_days() -> None:
-    async with world(subnoto=SubnotoOptions(events=500)) as one:
-        now = one.now
-        page = await ask(one.gateway())
-        assert (page.window.since, page.window.until) == (now - 30 * DAY, now)

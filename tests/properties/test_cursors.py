@@ -191,8 +191,8 @@ def test_a_cursor_of_another_format_says_start_over() -> None:
         SEALER.open(text_of(changed))
 
 
-def test_what_this_secret_sealed_in_another_shape_says_start_over() -> None:
-    """A version to come may seal something else with the same secret."""
+def test_a_sealed_cursor_of_another_shape_is_rejected() -> None:
+    """A later version may seal other data with the same secret."""
     cipher = SEALER._ciphers[0]
     for plain in (b"", b"p", b"pnot msgpack", b"znot zlib", b"p\x91\x01", b"z" + b"\x78\x9c\x03\x00\x00\x00\x00\x01"):
         sealed = bytes((FORMAT,)) + bytes(12) + cipher.encrypt(bytes(12), plain, bytes((FORMAT,)))

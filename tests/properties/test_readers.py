@@ -99,7 +99,7 @@ def check(make: MakeReader, truth: list[Any], describe: Callable[[Record], Any],
 
 ROW = st.tuples(
     st.sampled_from([0, 0, 0, 1, 1, 40, 5000]),  # ms since the row before
-    st.sampled_from([0, 0, 0, 2, 900]),  # ms that it lies behind
+    st.sampled_from([0, 0, 0, 2, 900]),  # ms by which it is older than the newest
     st.integers(0, 2),  # envelope
     st.sampled_from(["ENVELOPE_OPENED", "ENVELOPE_OPENED", "DOCUMENT_SIGNED"]),
 )
