@@ -105,6 +105,20 @@ async def test_the_failure_of_an_optional_call_fails_no_page(
         assert server.calls <= 2 * calls + 3, "another call than the export's was made again after its failure"
 
 
+@pytest.mark.parametrize("fault", ["html", 400, 404, 500])
+@pytest.mark.parametrize("options", [{"max_take": 10}, {"max_take": 10, "take_beyond": "refused"}])
+async def test_a_page_after_an_outage_of_proofs_is_complete(options: dict[str, Any], fault: int | str) -> None:
+    """Failures of both the totals and the ends of lists are remembered: the end is then read again."""
+    async with (
+        one_of("taktikal", **options) as one,
+        failing(one, lambda path, sent: is_total(path) or after(sent) > 0, fault) as (server, found),
+    ):
+        await found.get(limit=1000)
+        assert server.calls
+        server.fault = None
+        await check_walk(one, found)
+
+
 async def test_unknown_owners_are_a_reason() -> None:
     async with (
         world(EmulatorOptions(events=2000, logs="trimmed")) as one,
@@ -194,7 +208,7 @@ async def test_refused_event_types_fail_no_page(fault: int | str) -> None:
         count = (await found.get("/events/count", **WINDOW, provider_type="DOCUMENT_SIGNED")).json()
         assert (count["value"], count["relation"]) == (len(expected), "eq")
         calls = server.calls
-        assert calls == (3 if fault == 500 else 1), "event types were sent again after they were refused"
+        assert calls == (3 if fault in (500, "html") else 1), "event types were sent again after they were refused"
         one.clock.advance(minutes=11)
         answer = await found.get(provider_type="DOCUMENT_SIGNED", limit=1000)
         assert rows(answer.json()["data"]) == expected
@@ -212,7 +226,7 @@ async def test_the_failure_of_pages_in_order_of_time_fails_no_page(fault: int | 
                 assert answer.status_code == 200, answer.text
         await found.check_healthy("subnoto")
         # Not repeated after its failure, but both categories may call concurrently.
-        assert 1 <= server.calls <= (6 if fault in (500, 503, "closes") else 2)
+        assert 1 <= server.calls <= (6 if fault in (500, 503, "closes", "html") else 2)
 
 
 # ---- both ------------------------------------------------------------------------------------------------------------

@@ -181,9 +181,17 @@ class ProviderHttp:
             if response.retry_after:
                 await self._state.pause(response.retry_after, cause)
             raise RetryableFailure(outcome, response)
+        if response.ok and not ends_as_json(response.body):
+            raise RetryableFailure("unusable", response)
         if response.date is not None:
             budget.as_of = response.date if budget.as_of is None else min(budget.as_of, response.date)
         return response
+
+
+def ends_as_json(body: bytes) -> bool:
+    """Whether a body may be a JSON object, array or null, or is empty. A web page or JSON that is cut short is a
+    temporary failure of a server or proxy: a proof that it replaces would be missing for ten minutes."""
+    return body[-1:] in b"]}" or (body.rstrip()[-1:] in b"]}") or body.strip() == b"null"
 
 
 #: Seconds after which a kind of call is made again that failed, and that failed because the provider was unavailable.

@@ -204,8 +204,9 @@ class ListReader(msgspec.Struct):
         `behind`: the response there, if any; `has_skipped`: whether a `Skip` in the list took effect."""
         facts, length = self.facts, max(lengths)
         counted = await self._counted(within)
-        if behind is None and counted not in lengths and self._is_unavailable("skip" if places else "again"):
-            # Nothing shows more: a page that waits is better than one that may lack most of its events.
+        is_unknown = counted is None or (counted not in lengths and self._is_unavailable("skip" if places else "again"))
+        if behind is None and is_unknown:
+            # Nothing shows more: a page that waits or fails is better than one that may lack most of its events.
             behind, _ = await self.take(within, BEHIND, places)
             if behind.length:
                 return behind.length

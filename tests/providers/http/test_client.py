@@ -60,6 +60,22 @@ async def test_a_call_returns_the_response_of_the_third_attempt() -> None:
     assert broken.watch.calls == ["connection", "200"]
 
 
+@pytest.mark.parametrize("body", [b"<html>Maintenance</html>\n", b'[{"a": 1}, {"b', b"Bad gateway", b"nul"])
+async def test_a_response_that_is_no_json_is_retried(body: bytes) -> None:
+    broken = answering(200, body)
+    provider = Provider(broken, broken, 200)
+    assert (await provider.call()).body != body
+    assert (provider.request_count, provider.watch.retries) == (3, ["unusable", "unusable"])
+    always = Provider(broken)
+    assert ((await always.call()).body, always.request_count) == (body, 3)
+
+
+@pytest.mark.parametrize("body", [b"", b" \n", b"null\n", b"[] ", b'{"total": 3}\r\n', b"\xef\xbb\xbf[1]"])
+async def test_a_response_that_may_be_json_is_not(body: bytes) -> None:
+    provider = Provider(answering(200, body))
+    assert ((await provider.call()).body, provider.request_count) == (body, 1)
+
+
 async def test_the_deadline_bounds_attempts() -> None:
     provider = Provider(500)
     assert (await provider.call(CallBudget(deadline=time.monotonic() + 0.4))).status == 500
