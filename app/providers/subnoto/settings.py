@@ -98,4 +98,4 @@ def _check_tunnel(base_url: str, secret_key: SecretStr) -> None:
     if not local and not sdk_encrypts(base_url):
         raise ValueError("tunnel would not encrypt: the vendor's SDK takes the base URL's host for this machine")
     if not local and parts.scheme != "https":
-        raise ValueError("tunnel needs an https base URL, but on this machine")
+        raise ValueError("tunnel needs an https base URL, except on this machine")
