@@ -152,6 +152,8 @@ def verify(lines: Iterable[bytes], keys: Mapping[str, Any]) -> Verdict:
         sha256, count, last = hashlib.sha256(), 0, None
     if last is not None:
         why = "have no manifest after them: the file was cut, added to or never signed"
+        if not manifests:
+            why += "; a format other than NDJSON has its manifest in another file (--manifest)"
         raise Refusal(f"{count} lines up to line {last} {why}")
     if not manifests:
         raise Refusal("the file is empty")

@@ -199,6 +199,9 @@ async def test_other_formats_have_a_detached_manifest(key_file: Path, tmp_path: 
     (tmp_path / "keys.json").write_text(json.dumps(keys))
     (tmp_path / "file").write_bytes(response.content)
     (tmp_path / "file.jws").write_text(manifest.text + "\n")
+    without = call("verify", "file", "--jwks", "keys.json", env={}, cwd=tmp_path)
+    assert without.returncode == 1
+    assert "a format other than NDJSON has its manifest in another file (--manifest)." in without.stderr
     good = call("verify", "file", "--jwks", "keys.json", "--manifest", "file.jws", env={}, cwd=tmp_path)
     assert "whole and unchanged: 230 events" in good.stdout
 
