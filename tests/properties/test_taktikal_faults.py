@@ -185,7 +185,7 @@ async def test_a_cold_process_reports_entries_truncated_by_bytes() -> None:
 async def read(options: dict[str, Any], order: str) -> tuple[Walk, list[tuple[Any, ...]]]:
     """A walk over a history of a month, and the truth."""
     clock = Clock()
-    emulator = Emulator(EmulatorOptions(events=200, days=20, tie_burst=3, **options), clock=clock)
+    emulator = Emulator(EmulatorOptions(**{"events": 200, "days": 20, "tie_burst": 3, **options}), clock=clock)
     since, until = micros(clock()) - 30 * DAY, micros(clock())
     clock.advance(seconds=1)
     window = {"since": format_micros(since), "until": format_micros(until)}
@@ -217,8 +217,24 @@ async def test_a_server_that_returns_only_first_parts_fails() -> None:
         await read({"split_items": "by_process", "max_bytes": 1500, "seed": 0}, "desc")
 
 
+@pytest.mark.parametrize("order", ["asc", "desc"])
+async def test_envelopes_that_only_narrower_ranges_return_contradict_the_end_of_a_list(order: str) -> None:
+    """Found by a campaign: all events but those of two envelopes were lost, with a reason."""
+    limits = {"max_take": 3, "take_beyond": "default", "max_skip": 1, "totals": "absent"}
+    with pytest.raises(SourcesFailed, match="contradict each other"):
+        await read({**limits, "seed": 4}, order)
+
+
 async def test_twins_with_one_id_in_two_parts_are_a_reason() -> None:
     """Found by a campaign: one of two was lost silently."""
     found, truth = await read({"split_items": "by_process", "twins": 0.1}, "desc")
     assert len(found.rows) < len(truth)
     assert all("of one id" in (page.sources[0].reason or "") for page in found.pages)
+
+
+async def test_unknown_ranges_are_named_as_unknown() -> None:
+    """The reason said that ranges do not select by activity, although no response had shown it."""
+    options = {"query_precision": "minutes", "key_dates": "ignored", "max_take": 3, "days": 1}
+    found, truth = await read({**options, "events": 900}, "desc")
+    assert len(found.rows) == len(truth)
+    assert any("are not known to select by activity" in (page.sources[0].reason or "") for page in found.pages)

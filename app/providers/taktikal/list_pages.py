@@ -97,7 +97,11 @@ class PagedReader(ListReader):
                 lengths = listing.length, end
                 lacking = await self._behind(within, end, lengths, pages, listing.found.values(), claimed)
                 tries += 1
-                if not lacking or (tries == _TRIES and (lacking == 1 or await self._ends(within, pages, end))):
+                if tries == _TRIES and lacking > 1 and not await self._ends(within, pages, end):
+                    break
+                if tries == _TRIES and lacking and await self._apart(within, end, list(listing.found.values())):
+                    break
+                if not lacking or tries == _TRIES:
                     if lacking or not is_all:
                         self.doubts.add(UNPROVEN)
                     if shares and self.facts.splits:
@@ -107,13 +111,18 @@ class PagedReader(ListReader):
                     self.unreadable |= listing.bad
                     self.doubt_halves(pages)
                     return list(listing.found.values())
-                if tries == _TRIES:
-                    break
             total = end
         raise SourceFailed(
             f"the provider's responses for one range, which cannot be divided, contradict each other: they contain"
             f" {listing.length} of {total} signing processes, at most {self.most} each; a narrower query may work"
         )
+
+    async def _ends(self, within: DateRange, pages: Sequence[ActivityPage], end: int) -> bool:
+        """Whether a list ends where its responses do, though the total promises more: after as many processes less one
+        as the longest response contains, no other follows."""
+        skip = max(1, end + 1 - max((page.length for page in pages), default=0))
+        rest, _ = await self.take(within, self.most, skip)
+        return 0 < await self.places(rest, within) == end - skip
 
     async def _compare_items(self, pages: Sequence[ActivityPage], within: DateRange) -> bool:
         """Find processes that are in parts on several pages of a list. Return whether such parts share entries without

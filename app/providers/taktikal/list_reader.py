@@ -239,6 +239,8 @@ class ListReader(msgspec.Struct):
         times = [ticks // 10 for one in known for ticks in selected_ticks(one, facts.selects)]
         edges = [within.start, *sorted(time for time in times if within.start <= time < within.end), within.end]
         gaps = [gap for start, end in pairwise(edges) if (gap := DateRange.inside(start + SECOND, end)) is not None]
+        if not gaps and not agrees and length >= min(facts.cuts, default=MAX_TAKE):
+            return _TRUNCATED  # as a response of this length was, and no other time shows the opposite
         gaps = sorted(gaps, key=lambda gap: gap.start - gap.end)[:_GAPS]
         take = partial(ListReader.take, most=BEHIND)
         found = await gather_all(
@@ -309,13 +311,6 @@ class ListReader(msgspec.Struct):
         """Whether optional calls of a kind failed for now, rather than that the provider refuses them."""
         failure = self.facts.optional.failure((kind, *self.filters))
         return isinstance(failure, SourceUnavailable | SourceTimeout)
-
-    async def _ends(self, within: DateRange, pages: Sequence[ActivityPage], end: int) -> bool:
-        """Whether a list ends where its responses do, though the total promises more: after as many processes less one
-        as the longest response contains, no other follows."""
-        skip = max(1, end + 1 - max((page.length for page in pages), default=0))
-        rest, _ = await self.take(within, self.most, skip)
-        return 0 < await self.places(rest, within) == end - skip
 
     async def is_endless(self, within: DateRange) -> bool:
         """Whether a `Skip` after all processes takes no effect, in a list with any."""

@@ -271,10 +271,11 @@ class WindowReader(_Reader):
         if is_older:
             self._assumption = f"an envelope lived {age // DAY} days: set TAKTIKAL_MAX_ENVELOPE_AGE to at least that"
         elif not self._is_age_set and (selects != "last_update" or facts.is_past(within.end)):
+            known = "are not known to" if selects is None else "do not"
             self._assumption = (
-                "date ranges do not select by activity, and the account is too large to read at once: events more than"
-                f" {age // DAY} days after the creation or before the last update of their envelope may be left out;"
-                " set TAKTIKAL_MAX_ENVELOPE_AGE to the age that envelopes reach"
+                f"date ranges {known} select by activity, and the account is too large to read at once: events more"
+                f" than {age // DAY} days after the creation or before the last update of their envelope may be left"
+                " out; set TAKTIKAL_MAX_ENVELOPE_AGE to the age that envelopes reach"
             )
         # Windows grow over long empty times.
         self._stride = 1 if loaded else self._stride * _GROWTH
