@@ -239,7 +239,8 @@ class ListReader(msgspec.Struct):
         times = [ticks // 10 for one in known for ticks in selected_ticks(one, facts.selects)]
         edges = [within.start, *sorted(time for time in times if within.start <= time < within.end), within.end]
         gaps = [gap for start, end in pairwise(edges) if (gap := DateRange.inside(start + SECOND, end)) is not None]
-        if not gaps and not agrees and length >= min(facts.cuts, default=MAX_TAKE):
+        is_certain = not agrees and not any(map(self._is_unavailable, ("total", "skip", "again", "skip of all")))
+        if not gaps and is_certain and length >= min(facts.cuts, default=MAX_TAKE):
             return _TRUNCATED  # as a response of this length was, and no other time shows the opposite
         gaps = sorted(gaps, key=lambda gap: gap.start - gap.end)[:_GAPS]
         take = partial(ListReader.take, most=BEHIND)
