@@ -105,6 +105,10 @@ class SourceFailed(SourceError):
     """A bad status, or an answer that is malformed, oversized or contradicts itself."""
 
 
+class TemporaryFailure(SourceFailed):
+    """A status of an error in a server, or a response that is not the API's: the next call may succeed."""
+
+
 class SourceUnauthorized(SourceError, code="source_unauthorized"):
     """The provider refuses our credentials."""
 

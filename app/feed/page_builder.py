@@ -29,7 +29,7 @@ _MOST_BYTES = 8 * ENOUGH_BYTES  #: of one source's responses with records that t
 class PageBuilder:
     """One page of one walk. `skipped`: by source that a filter excludes, the parameters. `shown`: whether the records
     are shown, not only counted. `most_calls` of a source, after which the page ends; None: GATEWAY_SCAN with gateway
-    filters, else none. `is_patient`: of its budgets."""
+    filters, else none."""
 
     def __init__(
         self,
@@ -39,11 +39,10 @@ class PageBuilder:
         skipped: Mapping[str, Sequence[str]] = MappingProxyType({}),
         shown: bool = True,
         most_calls: int | None = None,
-        is_patient: bool = False,
     ) -> None:
         self._walk, self._call, self._skipped = walk, call, skipped
         caller, sources, pseudonyms = call.caller, call.sources, call.settings.pseudonyms
-        self._spent = {name: CallBudget(deadline=call.deadline, is_patient=is_patient) for name in walk.sources}
+        self._spent = {name: CallBudget(deadline=call.deadline) for name in walk.sources}
         self._status = {name: SourceStatus(name, sources[name].provider) for name in walk.sources}
         native = native_query(walk.query, caller)
         self._join: Join = "shown" if shown else "none"

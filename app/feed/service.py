@@ -60,14 +60,12 @@ class Feed:
         no_cache: bool = False,
         begun: float | None = None,
         may_exceed: bool = False,
-        is_patient: bool = False,
     ) -> Page:
         """Return one page; with `include=total`, its totals. `no_cache` bypasses cached totals. `begun`: start of the
-        request, by `time.monotonic`. `may_exceed`: up to twice the limit. `is_patient`: waits for optional
-        calls, too. Raises CallerError and SourcesFailed."""
+        request, by `time.monotonic`. `may_exceed`: up to twice the limit. Raises CallerError and SourcesFailed."""
         call = self._call(caller, begun)
         walk, skipped = self._plan(asked, caller, call.now)
-        builder = PageBuilder(walk, call, skipped=skipped, is_patient=is_patient)
+        builder = PageBuilder(walk, call, skipped=skipped)
         page: Page
         if "total" not in walk.include:
             page = await builder.page(self._codec.seal, may_exceed=may_exceed)

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import msgspec
 from cachetools import TLRUCache
 
-from app.domain.errors import SourceError, SourceForbidden, SourcesFailed, SourceTimeout
+from app.domain.errors import SourceError, SourceForbidden, SourcesFailed, SourceTimeout, SourceUnavailable
 from app.domain.parameters import Moment
 from app.domain.query import OWN_FILTERS, GroupBy, Query
 from app.domain.times import format_micros, format_seconds
@@ -201,7 +201,10 @@ class EventCounter:
                 most_calls = None if exact else call.settings.scan - calls
                 page = await PageBuilder(walk, call, shown=False, most_calls=most_calls).page(keep)
             except SourcesFailed as failure:
-                if scanned_to is None or not isinstance(failure.errors[0], SourceTimeout):
+                (error,), now = failure.errors, time.monotonic()
+                # With half of the time used, what was counted says more than when to ask again.
+                is_late = isinstance(error, SourceUnavailable) and now >= self._call.half_time
+                if scanned_to is None or not (is_late or isinstance(error, SourceTimeout)):
                     raise
                 return Groups(count, "gte", groups, as_of, scanned_to)
             count += len(page.records)

@@ -112,8 +112,7 @@ class CallBudget(msgspec.Struct, eq=False):
     records: int = 0  #: received
     joins: int = 10  #: calls left for joins
     as_of: int | None = None  #: the provider's clock, in µs, at the earliest response; None if it sent none
-    is_optional: bool = False  #: whether no answer needs these calls: see `OptionalCalls`
-    is_patient: bool = False  #: whether the request, an export, waits for them as for other calls
+    role: Literal["needed", "hint", "proof"] = "needed"  #: of these calls: see `OptionalCalls`
 
     def add(self, other: CallBudget) -> None:
         """Add the usage of a part of the request."""

@@ -61,10 +61,9 @@ class Gateway:
         assert (health["circuit"], health["consecutive_failures"]) == ("closed", 0)
         assert health["paused_until"] is None
 
-    async def walk(self, limit: int = 100) -> list[dict[str, Any]]:
+    async def walk(self, limit: int = 100, **query: str) -> list[dict[str, Any]]:
         """Return all events. A page that fails is requested again, after its Retry-After."""
         events: list[dict[str, Any]] = []
-        query: dict[str, str] = {}
         failures = 0
         while True:
             response = await self.get(limit=limit, **query)
@@ -131,7 +130,7 @@ class FailsCalls:
     for no fault. `calls` counts them."""
 
     def __init__(self, app: ASGIApp, fails: Fails, fault: int | str | None) -> None:
-        self._app, self._fails, self.fault, self.calls = app, fails, fault, 0
+        self._app, self.fails, self.fault, self.calls = app, fails, fault, 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -145,7 +144,7 @@ class FailsCalls:
             return {"type": "http.request", "body": body, "more_body": False}
 
         sent = json.loads(body) if body else dict(parse_qsl(scope["query_string"].decode()))
-        if not self._fails(scope["path"], sent):
+        if not self.fails(scope["path"], sent):
             return await self._app(scope, again, send)
         self.calls += 1
         if self.fault is None:

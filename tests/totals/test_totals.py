@@ -4,14 +4,16 @@ import asyncio
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
+import msgspec
 import pytest
 
 from app.domain.caller import Caller
+from app.domain.errors import SourcesFailed
 from app.domain.parameters import read_query
 from app.domain.query import CountQuery, Query
 from app.domain.times import DAY, format_micros, parse_rfc3339
 from app.feed import totals as totals_cache
-from app.feed.model import Totals
+from app.feed.model import FeedCall, Totals
 from app.feed.service import Feed
 from app.feed.totals import Groups, TotalsCache
 from sandbox.serving import serve
@@ -176,6 +178,31 @@ async def test_a_count_stops_at_its_budget_unless_it_is_to_be_exact() -> None:
         assert source.scanned_to is not None
         assert some.value == true_number(one, {**given, "since": source.scanned_to})
         assert (await count(feed, **given, by="day", exact=True)).value == truth
+
+
+@pytest.mark.parametrize("is_late", [True, False])
+async def test_a_count_that_meets_a_rate_limit_late_tells_how_far_it_came(
+    is_late: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def call(feed: Feed, *given: Any) -> FeedCall:
+        made = begun(feed, *given)
+        return msgspec.structs.replace(made, half_time=made.begun) if is_late else made
+
+    begun = Feed._call
+    monkeypatch.setattr(Feed, "_call", call)
+    async with world(subnoto=SubnotoOptions(events=3000)) as one:
+        feed, given = one.gateway(), window(one, 60, 60)
+        await count(feed, **given)
+        one.subnoto.faults.hang(0, times=35)
+        one.subnoto.faults.answer(429, {"Retry-After": "100"}, times=50)
+        if not is_late:
+            with pytest.raises(SourcesFailed):
+                await count(feed, **given, by="day", exact=True)
+            return
+        some = await count(feed, **given, by="day", exact=True)
+        (source,) = some.sources
+        assert (some.relation, source.scanned_to is not None) == ("gte", True)
+        assert 1000 <= some.value == true_number(one, {**given, "since": source.scanned_to})
 
 
 async def test_the_few_events_behind_the_last_page_are_counted_within_the_budget() -> None:

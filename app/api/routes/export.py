@@ -240,7 +240,7 @@ class Export:
             cursor=cursor, limit=limit, include=frozenset(self._start.include) - {"total"}, partial=False
         )
         may_exceed = self._query.limit is None
-        page: Page = await self._state.feed.page(asked, self._caller, may_exceed=may_exceed, is_patient=True)
+        page: Page = await self._state.feed.page(asked, self._caller, may_exceed=may_exceed)
         for status in page.sources:
             if status.status == "forbidden":
                 self._forbidden[status.name] = status.reason or ""

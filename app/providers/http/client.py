@@ -19,7 +19,14 @@ import msgspec
 import structlog
 from yarl import URL
 
-from app.domain.errors import SourceError, SourceFailed, SourceTimeout, SourceUnauthorized, SourceUnavailable
+from app.domain.errors import (
+    SourceError,
+    SourceFailed,
+    SourceTimeout,
+    SourceUnauthorized,
+    SourceUnavailable,
+    TemporaryFailure,
+)
 from app.domain.times import SECOND, format_seconds
 from app.providers.base import CallBudget, CommonSettings, SourceHealth
 from app.providers.http.concurrency import CallLimiter, RetryBudget
@@ -90,9 +97,9 @@ class ProviderHttp:
     ) -> Response:
         """Make one logical call, with up to two retries of temporary failures, within the deadline of `budget`.
 
-        Every attempt counts in `budget`. Failures of optional calls count for nothing else, and their `Retry-After` is
-        left to `OptionalCalls`. Returns the last response, with any status. Raises SourceTimeout,
-        SourceUnavailable or SourceFailed without a response, above a bound, or if the source accepts no calls."""
+        Every attempt counts in `budget`; for its `role`, see `OptionalCalls`. Returns the last response, with any
+        status. Raises SourceTimeout, SourceUnavailable or SourceFailed without a response, above a bound, or if the
+        source accepts no calls."""
         left = time_left(budget)
         if left <= 0:
             self._observer.on_refused(self._name, "deadline")
@@ -169,15 +176,15 @@ class ProviderHttp:
                 ok = False if time.monotonic() - begun >= _ENOUGH_TIME else None
             raise
         finally:
-            self._state.settle(permit, None if budget.is_optional and not ok else ok, cause)
+            self._state.settle(permit, None if budget.role != "needed" and not ok else ok, cause)
             self._limiter.leave()
             self._observer.on_call(self._name, outcome, time.monotonic() - begun)
         if self._on_answer is not None:
             self._on_answer(response.date)
         budget.bytes += len(response.body)
         if response.status in RETRIED_STATUS:
-            if response.retry_after and budget.is_optional:
-                return response  # a pause for optional calls alone
+            if response.retry_after and budget.role == "hint":
+                return response  # a pause for calls of its kind only
             if response.retry_after:
                 await self._state.pause(response.retry_after, cause)
             raise RetryableFailure(outcome, response)
@@ -196,77 +203,97 @@ def ends_as_json(body: bytes) -> bool:
 
 #: Seconds after which a kind of call is made again that failed, and that failed because the provider was unavailable.
 _AGAIN, _SOON = 600.0, 60.0
+_OFTEN, _LASTING = 4, 30.0  #: failures, and their seconds, after which the next one of a proof counts as a refusal
 _LONGEST = 3600.0  #: seconds
 
 T = TypeVar("T")
 
 
 class OptionalCalls:
-    """Optional calls of one source, and their failures by kind. `clock` returns µs since the epoch.
+    """Calls of one source that its provider may refuse, and their failures by kind. `clock` returns µs since the epoch.
 
-    A failure is "unknown", and costs once in ten minutes, or in one if the provider was unavailable: half of the time
-    left at most, and as many attempts as for other calls. It is no failure of the source: it neither opens the circuit
-    nor counts for it. `Retry-After` pauses the calls of this kind only, because the vendor may limit them apart; if it
-    limits all, the next call that the answer needs receives it, too. A 401 is raised, because it concerns all calls.
+    A hint makes an answer cheaper, or adds details; a proof shows that nothing is left out. Without a proof that the
+    provider refuses, the caller adds a reason, or makes a count an estimate. A proof that cannot be made now fails the
+    request as any other call does: an answer must not end at an unproven place because of a rate limit.
 
-    A patient request has time: it makes the call although it failed for requests that are not patient. It waits for the
-    end of a `Retry-After` as for that of any call, if that is within half of its time.
-
-    The caller adds a reason, or makes a count an estimate, if the answer may be incomplete without the call."""
+    Both are no failures of the source: they neither open the circuit nor count for it. A 401 is raised, because it
+    concerns all calls."""
 
     def __init__(self, clock: Callable[[], int]) -> None:
         self._clock = clock
-        #: Until when they are remembered, and from when on patient requests make the calls again.
-        self._failures: dict[Hashable, tuple[SourceError, int, int]] = {}
+        self._failures: dict[Hashable, tuple[SourceError, int]] = {}  # and until when they are remembered
+        self._failing: dict[Hashable, tuple[int, int]] = {}  # first failure of proofs, and failures without a success
+        self._refused: dict[Hashable, int] = {}  # until when a proof counts as refused
 
     def failure(self, kind: Hashable) -> SourceError | None:
-        """Return the failure for which no call of a kind is made now."""
-        error, until, _ = self._failures.get(kind, (None, 0, 0))
+        """Return the failure for which no hint of a kind is requested now."""
+        error, until = self._failures.get(kind, (None, 0))
         return error if self._clock() < until else None
 
-    async def attempt(self, kind: Hashable, spent: CallBudget, make: Callable[[CallBudget], Awaitable[T]]) -> T | None:
+    async def hint(self, kind: Hashable, spent: CallBudget, make: Callable[[CallBudget], Awaitable[T]]) -> T | None:
         """Return the result of `make`, which passes its budget to all calls; None if it failed, now or lately. `kind`:
-        one of few. Raises SourceUnauthorized, but no other SourceError."""
-        if self.failure(kind) is not None and not spent.is_patient:
+        one of few. Raises SourceUnauthorized, but no other SourceError.
+
+        A failure costs half of the time left at most, once in ten minutes, or in one if the provider was unavailable.
+        `Retry-After` pauses the calls of this kind only, because the vendor may limit them apart; if it limits all, the
+        next call that the answer needs receives it, too."""
+        if self.failure(kind) is not None:
             return None
-        deadline = (time.monotonic() + spent.deadline) / 2
-        own = CallBudget(deadline=deadline, is_optional=True, is_patient=spent.is_patient)
+        own = CallBudget(deadline=(time.monotonic() + spent.deadline) / 2, role="hint")
         try:
             # A little more than each call has, so that its failure can be handled.
             async with asyncio.timeout(min(own.deadline - time.monotonic(), _LONGEST)):
-                for _ in range(_ATTEMPTS):
-                    if not await self._wait(kind, own):
-                        break
-                    try:
-                        return await make(own)
-                    except SourceUnauthorized:
-                        raise
-                    except SourceError as error:
-                        self._remember(kind, error, own)
-                        if self.failure(kind) is None:
-                            break
+                return await make(own)
+        except SourceUnauthorized:
+            raise
+        except SourceError as failure:
+            error = failure
         except TimeoutError:
-            self._remember(kind, SourceTimeout("the provider did not answer in time"), own)
+            error = SourceTimeout("the provider did not answer in time")
         finally:
             spent.add(own)
+        if own.calls:  # else the gateway's own limits refused the call
+            seconds = error.retry_after or (_SOON if isinstance(error, SourceUnavailable) else _AGAIN)
+            self._failures[kind] = error, self._clock() + int(seconds * SECOND)
         return None
 
-    async def _wait(self, kind: Hashable, own: CallBudget) -> bool:
-        """Wait until a call of a kind may be made. Return whether it may, in the time left."""
-        if self.failure(kind) is None:
-            return True
-        wait = random.uniform(1.0, 1.1) * (self._failures[kind][2] - self._clock()) / SECOND
-        if not own.is_patient or wait >= time_left(own):
-            return False
-        await asyncio.sleep(wait)
-        return True
+    async def prove(self, kind: Hashable, spent: CallBudget, make: Callable[[CallBudget], Awaitable[T]]) -> T | None:
+        """Return the result of `make`, as for `hint`; None if the provider refuses it, or did in the last ten minutes.
+        Raises SourceUnauthorized and, if the proof cannot be made now, SourceUnavailable, SourceTimeout or
+        TemporaryFailure.
 
-    def _remember(self, kind: Hashable, error: SourceError, own: CallBudget) -> None:
-        if not own.calls:
-            return  # the gateway's own limits refused the call
-        now, pause = self._clock(), int((error.retry_after or 0) * SECOND)
-        until = now + max(pause, int((_SOON if isinstance(error, SourceUnavailable) else _AGAIN) * SECOND))
-        self._failures[kind] = error, until, until if own.is_patient and not pause else now + pause
+        A proof that goes on failing for half a minute, without a time to retry after, counts as refused, because other
+        calls of the same requests succeed. Such a failure costs half of the time left at most."""
+        now, until = self._clock(), self._refused.get(kind)
+        if until is not None and now < until:
+            return None
+        first, count = self._failing.get(kind, (now, 0))
+        if now - first > _AGAIN * SECOND:
+            first, count = now, 0
+        is_lasting = until is not None or (count >= _OFTEN and now - first >= _LASTING * SECOND)
+        deadline = (time.monotonic() + spent.deadline) / 2 if is_lasting else spent.deadline
+        own = CallBudget(deadline=deadline, role="proof")
+        try:
+            found = await make(own)
+        except SourceUnauthorized:
+            raise
+        except (SourceUnavailable, SourceTimeout, TemporaryFailure) as error:
+            if error.retry_after or not own.calls:
+                raise
+            self._failing[kind] = first, count + 1
+            if not is_lasting:
+                raise
+            self._failures[kind] = error, now + int(_AGAIN * SECOND)
+        except SourceError:
+            pass
+        else:
+            self._failing.pop(kind, None)
+            self._refused.pop(kind, None)
+            return found
+        finally:
+            spent.add(own)
+        self._refused[kind] = now + int(_AGAIN * SECOND)
+        return None
 
 
 class Observations:

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import msgspec
 
-from app.domain.errors import SourceFailed
+from app.domain.errors import TemporaryFailure
 
 MAX_DEPTH = 64  #: levels of arrays and objects in a response
 MAX_DIGITS = 4300  #: sign included; the limit of Python's conversion and msgspec
@@ -71,7 +71,7 @@ def _read_leniently(body: bytes) -> Any:
         try:
             value = _loads(_ESCAPE.sub(lambda found: found[0] if found[1] else "\\\\", text))
         except ValueError:
-            raise SourceFailed("the provider's answer is not JSON") from None
+            raise TemporaryFailure("the provider's answer is not JSON") from None
     return _without_half_pairs(value)
 
 

@@ -19,6 +19,7 @@ from app.domain.errors import (
     SourceTimeout,
     SourceUnauthorized,
     SourceUnavailable,
+    TemporaryFailure,
 )
 from app.domain.times import now_micros, to_micros
 
@@ -119,11 +120,11 @@ def _gunzip(raw: bytes, most: int) -> bytes:
     try:
         body = inflater.decompress(raw, most + 1)
     except zlib.error:
-        raise SourceFailed("the provider's response has a broken content encoding") from None
+        raise TemporaryFailure("the provider's response has a broken content encoding") from None
     if len(body) > most or inflater.unconsumed_tail:
         raise ResponseTooLarge(most)
     if inflater.unused_data:  # a second gzip member would be lost
-        raise SourceFailed("the provider's response has a broken content encoding")
+        raise TemporaryFailure("the provider's response has a broken content encoding")
     if not inflater.eof:
         raise TruncatedResponse
     return body
@@ -135,18 +136,19 @@ def error_for(response: Response, *, code: str | None = None, request_id: str | 
     status = response.status
     detail = f"the provider answered {status}" + (f" ({word(code)})" if code else "")
     is_html = "html" in response.headers.get("content-type", "") or response.body[:64].lstrip()[:1] == b"<"
-    if code is None and (300 <= status < 400 or status == 403 or (status == 401 and is_html)):
-        return SourceFailed(_not_the_api(response), provider_request_id=request_id)
+    if status in (408, 425, 429, 503, 529) or 520 <= status <= 524:
+        return SourceUnavailable(detail, retry_after=response.retry_after, provider_request_id=request_id)
+    if code is None and (300 <= status < 400 or status == 403 or (status < 500 and is_html)):
+        return TemporaryFailure(_not_the_api(response), provider_request_id=request_id)
     if status in (401, 403):
         # The adapter detects a 403 for one part of an account by the vendor's code.
         refusal = f"{detail}: it refuses the credentials of this source"
         kind = SourceUnauthorized if status == 401 else CallUnauthorized
         return kind(refusal, provider_request_id=request_id)
-    if status in (408, 425, 429, 503, 529) or 520 <= status <= 524:
-        return SourceUnavailable(detail, retry_after=response.retry_after, provider_request_id=request_id)
     if status == 504:
         return SourceTimeout(detail, provider_request_id=request_id)
-    return SourceFailed(detail, provider_request_id=request_id)
+    failure = TemporaryFailure if status >= 500 and status != 501 else SourceFailed
+    return failure(detail, provider_request_id=request_id)
 
 
 def _not_the_api(response: Response) -> str:

@@ -115,15 +115,14 @@ class SubnotoClient:
         error = error or decode_error(answer.body)
         if error.code in ABSENT:
             return LogPage([], 0, "")
-        if answer.status in _NO_SUCH_PAGE and page > 1:
-            detail = error_for(answer, code=error.code).detail
-            return LogPage([], 0, "", refusal=SourceFailed(detail, provider_request_id=error.request_id))
+        found = error_for(answer, code=error.code, request_id=error.request_id)
+        if answer.status in _NO_SUCH_PAGE and page > 1 and type(found) is SourceFailed:
+            return LogPage([], 0, "", refusal=found)
         if answer.status == 400 and query.event_types and error.code == "INVALID_REQUEST_FORMAT":
             raise EventTypesRefused(is_known=True)
         if error.code in REFUSED and answer.status in (200, 400, 403):
             detail = f"the provider answered {answer.status} ({error.code})"
             raise SourceForbidden(detail, provider_request_id=error.request_id)
-        found = error_for(answer, code=error.code, request_id=error.request_id)
         if query.event_types and isinstance(found, SourceFailed | CallUnauthorized):
             raise EventTypesRefused  # without them, the next call shows whether they are the reason
         raise found

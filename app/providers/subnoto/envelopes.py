@@ -133,7 +133,7 @@ class EnvelopeJoin:
         spent.joins -= len(reads)
         failures = [failure for key in missing if (failure := self._failed.get(key)) is not None]
         if reads:
-            read = await self._optional.attempt(_KIND, spent, partial(self._read_some, reads, failures))
+            read = await self._optional.hint(_KIND, spent, partial(self._read_some, reads, failures))
             if read is None:
                 failures.append(self._optional.failure(_KIND) or SourceTimeout("no time was left to read them"))
             found |= read or {}

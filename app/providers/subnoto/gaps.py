@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from app.domain.times import SECOND
 
-# An optional call failed: the page after the claimed end, and a page read again.
+# The provider refuses a proof: the page after the claimed end, and a page read again.
 BEHIND = "the provider does not show whether its log ends where it claims: newer records may be missing"
 AGAIN = "the provider does not show whether records were removed meanwhile: others may be missing"
 # Totals and lists.

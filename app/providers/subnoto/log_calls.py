@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from app.domain.errors import SourceFailed
+from app.domain.errors import TemporaryFailure
 from app.paging.steadiness import have_risen, is_shuffled
 from app.providers.base import CallBudget, ReadRequest
 from app.providers.subnoto.client import EventTypesRefused, LogQuery, PageTooLarge, SubnotoClient
@@ -45,7 +45,8 @@ class LogCalls:
         self._pages: dict[tuple[int, int, bool], list[LogRow]] = {}
 
     async def list_pages(self, pages: list[int], size: int, kind: str | None) -> list[tuple[int, LogPage]] | None:
-        """Return pages, or None if optional calls of this `kind` fail, which is a reason. Raises as `list_logs`."""
+        """Return pages, or None if they are a proof of this `kind` that the provider refuses, which is a reason. Raises
+        as `list_logs`."""
         request = self._request
         if kind is None:
             return await request.client.list_logs(self.query, pages, size, request.spent)
@@ -56,9 +57,9 @@ class LogCalls:
             except PageTooLarge as error:
                 return error
             except EventTypesRefused:
-                raise SourceFailed("the provider refuses event types that it accepted") from None
+                raise TemporaryFailure("the provider refuses event types that it accepted") from None
 
-        found = await request.observations.optional.attempt(kind, request.spent, attempt)
+        found = await request.observations.optional.prove(kind, request.spent, attempt)
         if isinstance(found, PageTooLarge):
             raise found
         if found is None:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, cast
 
-from app.domain.errors import ConfigurationError, SourceForbidden
+from app.domain.errors import ConfigurationError, SourceFailed, SourceForbidden
 from app.domain.query import Query, matches_type
 from app.domain.times import SECOND, now_micros
 from app.providers.base import (
@@ -197,6 +197,8 @@ class SubnotoSource:
             records.extend(cast(list[SubnotoRecord], batch.records))
             if batch.ended:
                 break
+        if not records and batch.unproven:
+            raise SourceFailed(batch.reason or "")
         if self._join is not None and category == _SCOPED:
             await self._join.join(records, len(records), spent)
         return records

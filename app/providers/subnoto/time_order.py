@@ -14,7 +14,7 @@ from operator import ge
 
 import msgspec
 
-from app.domain.errors import SourceFailed
+from app.domain.errors import SourceFailed, TemporaryFailure
 from app.domain.times import SECOND
 from app.paging.position_reader import Consecutive
 from app.providers.base import CallBudget
@@ -113,14 +113,14 @@ class TimeOrder:
     async def bounds(self, edges: Sequence[int], ranks: Sequence[int] = ()) -> list[Bounds] | None:
         """Return the bounds of the number of records before each of the times, which are near each other. `ranks`:
         where they are expected, if not by the rows read. None if the server does not have the order, or its pages are
-        too short. Raises SourceUnauthorized, but no other SourceError."""
+        too short. Raises as `OptionalCalls.prove`."""
         expected = list(ranks) or [self._read.rank(edge) for edge in edges]
         if not (limit := self._limit(expected)):
             return None
         start = max(0, expected[0] - 1) // limit * limit
         is_needed = not (self._read.from_start and self._read.to_end)
         if (
-            page := await self._observations.optional.attempt(
+            page := await self._observations.optional.prove(
                 "order of time", self._spent, partial(self._get, start // limit + 1, limit)
             )
         ) is None:
@@ -141,8 +141,9 @@ class TimeOrder:
     async def _get(self, number: int, limit: int, spent: CallBudget) -> LogPage:
         try:
             [(_, page)] = await self._client.list_logs(self._query, [number], limit, spent)
-        except EventTypesRefused:
-            raise SourceFailed("the provider refuses event types in this order") from None
+        except EventTypesRefused as refused:
+            failure = SourceFailed if refused.is_known else TemporaryFailure
+            raise failure("the provider refuses event types in this order") from None
         if page.refusal is not None:
             raise page.refusal
         return page

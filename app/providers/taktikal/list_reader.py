@@ -112,27 +112,30 @@ class ListReader(msgspec.Struct):
         """Return the longest range that the server is known to accept."""
         return self.facts.ever or WHOLE
 
-    async def count(self, within: DateRange) -> int | None:
-        """Return the provider's total of the range: a hint, never proof of emptiness. None if it sends none, the call
-        fails, or totals are wrong. Raises SourceUnauthorized."""
+    async def count(self, within: DateRange, *, is_proof: bool = False) -> int | None:
+        """Return the provider's total of the range: never proof of emptiness. None if it sends none, refuses the call,
+        or totals are wrong, and for a hint also if the call fails. Raises SourceUnauthorized, and for a proof as
+        `OptionalCalls.prove`."""
         if self.facts.totals_are_wrong:
             return None
         self.effort.add(set())
+        optional = self.facts.optional
         # A server may refuse extreme ranges only.
         kind = f"total of {within}" if within in (EVER, WHOLE, NOTHING) else "total"
-        return await self.optional(kind, lambda one: one.client.total(within, one.filters, one.spent))
+        return await (optional.prove if is_proof else optional.hint)(
+            (kind, *self.filters), self.spent, lambda spent: self.client.total(within, self.filters, spent)
+        )
 
-    async def optional(self, kind: str, make: Callable[[Self], Awaitable[T]]) -> T | None:
-        """Return the result of optional calls by a copy of this reader; None if they fail. Raises
-        SourceUnauthorized."""
+    async def prove(self, kind: str, make: Callable[[Self], Awaitable[T]]) -> T | None:
+        """Return the result of calls by a copy of this reader, as `OptionalCalls.prove`."""
         kinds = (kind, *self.filters)  # a server may not support a combination of filters
-        return await self.facts.optional.attempt(
+        return await self.facts.optional.prove(
             kinds, self.spent, lambda spent: make(msgspec.structs.replace(self, spent=spent))
         )
 
     async def after(self, within: DateRange, skip: int, kind: str = "skip", most: int = BEHIND) -> ActivityPage | None:
-        """Return the first processes from the `Skip` on, to prove an end; None if the call fails."""
-        found = await self.optional(kind, lambda one: one.take(within, most, skip))
+        """Return the first processes from the `Skip` on, to prove an end; None if the provider refuses the call."""
+        found = await self.prove(kind, lambda one: one.take(within, most, skip))
         return None if found is None else found[0]
 
     async def _lacking(self, page: ActivityPage, take: int, within: DateRange, total: int | None) -> int:
@@ -149,15 +152,15 @@ class ListReader(msgspec.Struct):
         lacking = await self._behind(within, places, (page.length, places), [page], page.processes, total or 0)
         if not lacking:
             return 0
-        counted = await self._counted(within)
         if await self.is_endless(within):
             # The server ignores `Skip`: only the total, or times without the response's processes, show that more
             # follow. A total alone is not believed against a response that is shorter than another.
-            more = (counted or 0) - places
+            more = (await self._counted(within) or 0) - places
             if more > 0 and page.items >= self.facts.longest:
                 return more
             self.doubts.add(UNPROVEN)
             return await self._apart(within, places, page.processes)
+        counted = await self.corrected(await self.count(within))
         return max(lacking, (counted or 0) - places)
 
     async def _behind(
@@ -171,7 +174,7 @@ class ListReader(msgspec.Struct):
     ) -> int:
         """Return the number of processes that a list seems to contain from the `Skip` of `places` on; 0 if it ends
         there. `lengths`: those that a right total may have; `pages`: of the list; `known`: its processes; `claimed`: an
-        earlier total. If calls fail, only totals show more, and the end is in doubt."""
+        earlier total. If the provider refuses calls, only totals show more, and the end is in doubt."""
         facts, length, has_skipped, has_room = self.facts, max(lengths), places <= 1, False
         if places > 1 and (last := await self.after(within, places - 1)) is not None:
             if last.length > 1 or adds_to(known, last):
@@ -204,8 +207,7 @@ class ListReader(msgspec.Struct):
         `behind`: the response there, if any; `has_skipped`: whether a `Skip` in the list took effect."""
         facts, length = self.facts, max(lengths)
         counted = await self._counted(within)
-        is_unknown = counted is None or (counted not in lengths and self._is_unavailable("skip" if places else "again"))
-        if behind is None and is_unknown:
+        if behind is None and counted is None:
             # Nothing shows more: a page that waits or fails is better than one that may lack most of its events.
             behind, _ = await self.take(within, BEHIND, places)
             if behind.length:
@@ -245,7 +247,7 @@ class ListReader(msgspec.Struct):
         gaps = sorted(gaps, key=lambda gap: gap.start - gap.end)[:_GAPS]
         take = partial(ListReader.take, most=BEHIND)
         found = await gather_all(
-            self.optional("apart", partial(take, within=gap)) if agrees else take(self, gap) for gap in gaps
+            self.prove("apart", partial(take, within=gap)) if agrees else take(self, gap) for gap in gaps
         )
         keys = set[str]().union(*(keys_of(page) for page, _ in filter(None, found))) - {one.key for one in known}
         if None in found:
@@ -261,7 +263,7 @@ class ListReader(msgspec.Struct):
         before: ActivityPage | None = None
         skip = 0
         for _ in range(3 if facts.honoured <= 1 and facts.recall("sample") is None else 0):
-            found = await account.optional("sample", partial(ListReader.take, within=WHOLE, most=_SAMPLE, skip=skip))
+            found = await account.prove("sample", partial(ListReader.take, within=WHOLE, most=_SAMPLE, skip=skip))
             if found is None or (before and not adds_to(before.processes, found[0])):
                 break
             if before is not None:
@@ -329,8 +331,8 @@ class ListReader(msgspec.Struct):
         return skip <= self.facts.longest_skip
 
     async def _counted(self, within: DateRange) -> int | None:
-        """Return the total without the number that the provider counts too many; None without one."""
-        return await self.corrected(await self.count(within))
+        """Return the total without the number that the provider counts too many, as proof; None without one."""
+        return await self.corrected(await self.count(within, is_proof=True))
 
     async def corrected(self, total: int | None) -> int | None:
         """Return a total without the number that the provider counts too many, which is that of an empty range, and
@@ -339,11 +341,12 @@ class ListReader(msgspec.Struct):
         if total and facts.total_excess is None:
             if facts.known is None:
                 await account.after(WHOLE, 0, "known")
-            if facts.known and (alone := await account.one(facts.known).count(self.ever)) is not None:
-                none = await account.count(NOTHING) if alone > 1 else alone - 1
+            one = account.one(facts.known) if facts.known else None
+            if one and (alone := await one.count(self.ever, is_proof=True)) is not None:
+                none = await account.count(NOTHING, is_proof=True) if alone > 1 else alone - 1
                 facts.total_excess = max(0, none or 0)
                 facts.totals_are_wrong = none != alone - 1 and not await self._counts_items(
-                    facts.known, alone - (none or 0)
+                    one.filters["ProcessKey"], alone - (none or 0)
                 )
         return None if total is None or facts.totals_are_wrong else max(0, total - (facts.total_excess or 0))
 
@@ -363,7 +366,7 @@ class ListReader(msgspec.Struct):
     async def _find_unit(self, key: str, within: DateRange) -> None:
         """Determine whether `Skip` counts processes or items, by a process of several items with a `Take` of 1."""
         if self.facts.counts_items is None:
-            alone = await self.one(key).optional("one item", lambda one: one.take(within, 1))
+            alone = await self.one(key).prove("one item", lambda one: one.take(within, 1))
             if alone is not None and alone[0].items:
                 self.facts.counts_items = alone[0].items <= alone[1]
 

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from functools import partial
 
 import msgspec
 
-from app.domain.errors import SourceFailed
+from app.domain.errors import SourceFailed, TemporaryFailure
 from app.domain.text import fold
 from app.domain.times import DAY
 from app.providers.http.concurrency import gather_all
 from app.providers.taktikal.client import EVER, WHOLE, DateRange
 from app.providers.taktikal.list_pages import PagedReader
-from app.providers.taktikal.list_reader import JOINED, UNPROVEN
+from app.providers.taktikal.list_reader import JOINED
 from app.providers.taktikal.process_parts import owner_of
 from app.providers.taktikal.record import EARLIEST
 from app.providers.taktikal.wire import Process, merge_processes
@@ -108,7 +108,7 @@ class RangeLoader(PagedReader):
         if (few or is_no_less) and (paged := await self.try_pages(within, total)) is not None:
             return paged
         if self.facts.selects in ("activity", "creation"):
-            older = await self._counted(halves[0])
+            older = await self.corrected(await self.count(halves[0]))
             totals = (None, None) if older is None else (older, max(0, total - older))
             return list(merge_processes(await gather_all(map(self.everything, halves, totals, (total, total)))))
         # The older first, because an updated process may move into the newer.
@@ -126,27 +126,25 @@ class RangeLoader(PagedReader):
 
     async def count_ever(self) -> int | None:
         """Return the total of everything, from year 1 on if the server accepts that, or None if it sends none. Raises
-        SourceUnauthorized."""
-        async with nullcontext() if self.facts.ever else self.facts.looking:
-            ranges = [self.facts.ever] if self.facts.ever else [EVER, WHOLE]
-            for within in ranges:
-                if (total := await self.count(within)) is not None:
-                    self._accepts(within, "total")
-                    return total
-            for within in ranges if self.facts.ever is None else []:
+        as `OptionalCalls.prove`."""
+        facts = self.facts
+        async with nullcontext() if facts.ever else facts.looking:
+            if facts.ever is not None:
+                return await self.count(facts.ever)
+            if (total := await self.count(EVER)) is not None:
+                facts.ever = EVER
+                return total
+            is_refused = isinstance(facts.optional.failure((f"total of {EVER}", *self.filters)), SourceFailed)
+            if is_refused and (total := await self.count(WHOLE)) is not None:
+                facts.ever = WHOLE
+                return total
+            for within in (EVER, WHOLE):
                 take = partial(RangeLoader.take, within=within, most=1)
-                if await self.optional(f"list of {within}", take) is not None:
-                    self._accepts(within, "list")
-                    break
+                with suppress(TemporaryFailure):  # of a server that cannot represent year 1
+                    if await self.prove(f"list of {within}", take) is not None:
+                        facts.ever = within
+                        break
             return None
-
-    def _accepts(self, within: DateRange, what: str) -> None:
-        """Record the longest range, unless the failure of a longer one may be temporary."""
-        failure = self.facts.optional.failure((f"{what} of {EVER}", *self.filters))
-        if within is EVER or isinstance(failure, SourceFailed):
-            self.facts.ever = within
-        elif self.facts.ever is None:
-            self.doubts.add(UNPROVEN)
 
     async def outside(self) -> list[Process]:
         """Return the processes whose creation or last update has an implausible time, such as a default or that of a
@@ -176,7 +174,7 @@ class RangeLoader(PagedReader):
         if "User" in self.filters or all(owner_of(one.entries) for one in processes):
             return
         users = msgspec.structs.replace(self, filters={**self.filters, "User": address})
-        started = await users.optional("user", partial(RangeLoader.everything, within=within))
+        started = await users.prove("user", partial(RangeLoader.everything, within=within))
         if started is None:
             self.doubts.add("the provider does not show which envelopes the person started: events may be left out")
             return

@@ -302,7 +302,7 @@ class WindowReader(_Reader):
             return found
 
         if total is None or total <= most:
-            found = await loader.optional("all", load)
+            found = await loader.prove("all", load)
             if found is not None and not isinstance(found, TooMany):
                 if unfiltered:
                     facts.remember("size", len(found))

@@ -110,7 +110,7 @@ class TaktikalSource:
                     await calibrate(self._client, within, self._facts, spent)
 
         if self._facts.wants_looking(width):
-            await self._facts.optional.attempt(CALIBRATION, spent, look)
+            await self._facts.optional.hint(CALIBRATION, spent, look)
 
     async def total(self, query: Query, since: int, until: int, spent: CallBudget) -> Total:
         """Return the provider's own count of envelopes.

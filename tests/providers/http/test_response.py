@@ -14,6 +14,7 @@ from app.domain.errors import (
     SourceTimeout,
     SourceUnauthorized,
     SourceUnavailable,
+    TemporaryFailure,
 )
 from app.providers.http.client import error_for
 from app.providers.http.response import LONGEST_PAUSE, Response, http_date
@@ -78,11 +79,12 @@ async def test_an_invalid_date_is_ignored(text: str) -> None:
 
 @pytest.mark.parametrize(
     ("status", "code", "kind"),
-    [*((status, None, SourceFailed) for status in (301, 302, 303, 307, 308)),
+    [*((status, None, TemporaryFailure) for status in (301, 302, 303, 307, 308)),
      (400, "C", SourceFailed), (401, None, SourceUnauthorized),
-     (401, "C", SourceUnauthorized), (403, "C", CallUnauthorized), (403, None, SourceFailed),
+     (401, "C", SourceUnauthorized), (403, "C", CallUnauthorized), (403, None, TemporaryFailure),
      (404, "C", SourceFailed),
-     (418, "C", SourceFailed), (500, "C", SourceFailed), (502, None, SourceFailed), (504, None, SourceTimeout),
+     (418, "C", SourceFailed), (501, "C", SourceFailed),
+     (500, "C", TemporaryFailure), (502, None, TemporaryFailure), (504, None, SourceTimeout),
      *((status, None, SourceUnavailable) for status in (408, 425, 429, 503, 520, 524, 529))],
 )  # fmt: skip
 def test_the_error_for_a_status(status: int, code: str | None, kind: type[Exception]) -> None:
@@ -97,7 +99,7 @@ def test_the_error_for_a_status(status: int, code: str | None, kind: type[Except
 def test_the_error_for_a_response_that_is_not_the_apis_names_its_server(status: int) -> None:
     headers = {"content-type": "text/html; charset=utf-8", "server": "cloudflare"}
     found = error_for(Response(status, b"<html>who@example.com", headers, None))
-    assert type(found) is SourceFailed
+    assert type(found) is TemporaryFailure
     assert f"{status} (text/html, server cloudflare)" in found.detail
     assert "base URL" in found.detail
     assert "credentials" not in found.detail

@@ -453,10 +453,9 @@ async def test_the_parts_of_a_log_in_both_halves_of_a_range_are_merged(logs: Any
     assert all([entry.status for entry in p.entries] == ["Reminder", "SigneeSigned"] for p in processes)
 
 
-@pytest.mark.parametrize(("times", "is_answered"), [(1, True), (1000, False)])
-async def test_an_end_that_cannot_be_proven_for_now_is_a_failure(times: int, is_answered: bool) -> None:
+async def test_an_end_that_cannot_be_proven_for_now_is_a_failure() -> None:
     """Regression: a short unavailability of the provider gave a page of 20 of 30 envelopes with a reason."""
-    found, left = loader(company(30, max_take=20)), times
+    found, left = loader(company(30, max_take=20)), 2
 
     async def activity(within: Any, filters: Any, spent: CallBudget, *, take: int, skip: int = 0) -> ActivityPage:
         nonlocal left
@@ -471,11 +470,10 @@ async def test_an_end_that_cannot_be_proven_for_now_is_a_failure(times: int, is_
         raise SourceUnavailable("the provider answered 503")
 
     found.client.activity, found.client.total = activity, total  # type: ignore[method-assign]
-    if is_answered:
-        assert len(await found.everything(WHOLE)) == 30
-    else:
+    for _ in range(2):
         with pytest.raises(SourceUnavailable):
             await found.everything(WHOLE)
+    assert len(await found.everything(WHOLE)) == 30
 
 
 @pytest.mark.parametrize("selects", ["activity", None])
