@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -180,36 +179,28 @@ def records_of(
             records.append(TaktikalRecord(place, entry, index, ticks, identity, 0, common))
     common.entries = [record.entry for record in records]
     if len({record.key[4] for record in records}) < len(records) > len({record.key for record in records}):
-        _number_ties(records, _is_chronological(times))
+        _number_ties(records)
     return records, bad
 
 
-def _number_ties(records: list[TaktikalRecord], is_chronological: bool) -> None:
+def _number_ties(records: list[TaktikalRecord]) -> None:
     """Give records of equal key their places, and those of equal identity their ordinals.
 
-    Both are counted only among entries of one microsecond, of which a trimmed log contains all or none. Entries of
-    different ticks keep the order of a chronological log. A server may shuffle its list with every call: entries of
-    another log are ordered by tick, and those of one tick always by content."""
+    Both are counted only among entries of one microsecond, of which a trimmed log contains all or none. They are
+    ordered by tick, and by content where that is equal: a server may return them in another order with every call, and
+    an order that followed the server's would repeat and omit events where a page ends between them."""
     tied: dict[Key, list[TaktikalRecord]] = defaultdict(list)
     for record in records:
         tied[record.key].append(record)
     for group in tied.values():
         if len(group) > 1:
-            first = {record.ticks: number for number, record in reversed([*enumerate(group)])}
-            order = first if is_chronological else {ticks: ticks for ticks in first}
-            group.sort(key=lambda record: (order[record.ticks], content_of(record.entry)))
+            group.sort(key=lambda record: (record.ticks, content_of(record.entry)))
         ordinals: dict[tuple[int, int | bytes], int] = defaultdict(int)
         for place, record in enumerate(group):
             twin = record.ticks, record.identity
             # With the number of entries, so that a page notices one that was added or removed since the last page.
             record.key, record.ordinal = (*record.key[:5], place * _TIED + len(group) - 1), ordinals[twin]
             ordinals[twin] += 1
-
-
-def _is_chronological(log: Sequence[int | None]) -> bool:
-    """Whether the microseconds of a log's ticks only grow, or only fall."""
-    times = [ticks // 10 for ticks in log if ticks is not None]
-    return times in (sorted(times), sorted(times, reverse=True))
 
 
 def ticks_of(created_at: str | UnsetType | None) -> int | None:
