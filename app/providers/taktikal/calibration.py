@@ -18,7 +18,7 @@ from app.domain.times import DAY, SECOND
 from app.providers.base import CallBudget, ProbeResult
 from app.providers.http.concurrency import gather_all
 from app.providers.taktikal.client import DateRange, TaktikalClient
-from app.providers.taktikal.list_reader import ListReader
+from app.providers.taktikal.list_calls import ListCalls
 from app.providers.taktikal.observations import AccountObservations, Selection, keys_of
 from app.providers.taktikal.record import records_of
 from app.providers.taktikal.wire import Process
@@ -46,7 +46,7 @@ async def calibrate(client: TaktikalClient, within: DateRange, facts: AccountObs
     many processes at a time.
 
     Raises SourceError without a response of the provider."""
-    reader, width = ListReader(client, {}, facts, spent), within.end - within.start
+    reader, width = ListCalls(client, {}, facts, spent), within.end - within.start
     chosen = await _choose(reader, within)
     if chosen is None:
         facts.found(None, None, width, "no signing process with entries at two different times was found")
@@ -58,7 +58,7 @@ async def calibrate(client: TaktikalClient, within: DateRange, facts: AccountObs
     facts.found(*(verdict or (None, None)), width, _EVIDENCE[verdict[0] if verdict else "ignored"])
 
 
-async def _choose(reader: ListReader, within: DateRange) -> CalibrationSample | None:
+async def _choose(reader: ListCalls, within: DateRange) -> CalibrationSample | None:
     """Return the process with the largest distance of entries, preferably with one in the middle. A server that
     truncates responses is asked for several, because the first may have a single process."""
     facts, chosen = reader.facts, None
@@ -96,7 +96,7 @@ _EVIDENCE: dict[str | None, str] = {
 }
 
 
-async def _ask(reader: ListReader, chosen: CalibrationSample, most: int) -> tuple[Selection | None, bool | None] | None:
+async def _ask(reader: ListCalls, chosen: CalibrationSample, most: int) -> tuple[Selection | None, bool | None] | None:
     """Return what ranges select and whether logs are whole; None if dates were ignored, so that both are unknown."""
     key, behind = chosen.process.key, chosen.last + _GAP
     spans = [(chosen.first, chosen.created), (chosen.last, chosen.last), (behind, behind)]
@@ -191,7 +191,7 @@ async def _take(
     asked = facts.at_most(min(_TAKE, total))
     if asked <= facts.honoured and facts.cap is None:
         return ProbeResult("Take", "ok", f"responses of {facts.honoured} were complete")
-    page, taken = await ListReader(client, {}, facts, spent).take(within, asked)
+    page, taken = await ListCalls(client, {}, facts, spent).take(within, asked)
     facts.answered(page, taken)
     if page.length < taken:
         facts.cut(page)

@@ -9,7 +9,8 @@ from itertools import pairwise
 from app.domain.errors import SourceFailed
 from app.providers.http.concurrency import gather_all
 from app.providers.taktikal.client import DateRange, TakeRefused
-from app.providers.taktikal.list_reader import TWINS, UNPROVEN, ListReader
+from app.providers.taktikal.list_calls import TWINS
+from app.providers.taktikal.list_reader import UNPROVEN, ListReader
 from app.providers.taktikal.models import content_of, contents_of, shares_twins
 from app.providers.taktikal.observations import adds_to, keys_of
 from app.providers.taktikal.wire import ActivityPage, Process, merge_processes

@@ -13,8 +13,8 @@ from app.domain.text import fold
 from app.domain.times import DAY
 from app.providers.http.concurrency import gather_all
 from app.providers.taktikal.client import EVER, WHOLE, DateRange
+from app.providers.taktikal.list_calls import JOINED
 from app.providers.taktikal.list_pages import PagedReader
-from app.providers.taktikal.list_reader import JOINED
 from app.providers.taktikal.process_parts import owner_of
 from app.providers.taktikal.record import EARLIEST
 from app.providers.taktikal.wire import Process, merge_processes

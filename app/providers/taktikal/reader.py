@@ -13,7 +13,8 @@ from app.paging.windows import Window, WindowSizer, next_window
 from app.providers.base import ENOUGH_BYTES, Batch, Hint, ReadRequest, Record
 from app.providers.http.concurrency import gather_all
 from app.providers.taktikal.client import DateRange
-from app.providers.taktikal.list_reader import UNCOUNTED, Effort
+from app.providers.taktikal.list_calls import Effort
+from app.providers.taktikal.list_reader import UNCOUNTED
 from app.providers.taktikal.range_loader import RangeLoader, TooMany
 from app.providers.taktikal.record import records_of
 from app.providers.taktikal.wire import Process, merge_processes

@@ -12,7 +12,7 @@ from app.domain.times import DAY, SECOND
 from app.providers.base import CallBudget
 from app.providers.taktikal.calibration import calibrate
 from app.providers.taktikal.client import WHOLE, DateRange, Filters, TaktikalClient
-from app.providers.taktikal.list_reader import _HALVES
+from app.providers.taktikal.list_calls import _HALVES
 from app.providers.taktikal.observations import AccountObservations
 from app.providers.taktikal.range_loader import RangeLoader, TooMany
 from app.providers.taktikal.wire import ActivityPage, decode_activity
