@@ -11,7 +11,7 @@ rules that applies determines whether a list is complete:
 4. An empty response after the last process ends the list, if such a process would fit in the one before, or a process
    after as long a `Skip` in the account shows that this is no limit of `Skip`.
 5. Otherwise the total decides, because a limit of bytes or of `Skip` may hide the rest. If it promises more, the range
-   is read in parts, and without parts again: the third time, an end that the responses show is believed (`PagedReader`).
+   is read in parts, and without parts again: the third time, `PagedReader` believes an end that the responses show.
    Otherwise the times without a known process are read, because all limits may end at one place (`_apart`).
 
 If only a total that differs decided, or nothing did, the answer has a reason (`doubts`).
