@@ -82,7 +82,7 @@ async def test_a_request_on_a_closed_idle_connection_is_sent_again(transport: Ai
 async def test_a_connection_closed_after_its_response_is_replaced(transport: AiohttpTransport) -> None:
     async with server(answering(OK, then_close=True)) as (url, heads):
         for number in range(10):
-            assert (await get(transport, url)).body == b"ok"
+            assert (await get(transport, url)).body == b"{}"
             assert len(heads) == number + 1
             await asyncio.sleep(0.01)
 
@@ -126,7 +126,7 @@ async def test_response_headers_up_to_64_kb(transport: AiohttpTransport, headers
 def test_the_timeout_of_a_call_does_not_close_its_reused_connection() -> None:
     """aiohttp does not stop the timer of a response that arrives faster than it is read. It happens with uvloop, whose
     reads are larger than asyncio's."""
-    raw = b"HTTP/1.1 200 OK\r\nContent-Length: 3000000\r\n\r\n" + bytes(3_000_000)
+    raw = b"HTTP/1.1 200 OK\r\nContent-Length: 3000000\r\n\r\n[" + b" " * 2_999_998 + b"]"
 
     async def calls() -> None:
         async with server(answering(raw)) as (url, _):
