@@ -108,16 +108,15 @@ def type_of(event_type: str) -> str:
 
 
 class Meaning(msgspec.Struct, frozen=True):
-    """Mapping of an event type. `has_target`: whether it concerns an object of the team."""
+    """Mapping of an event type."""
 
     type: str
     outcome: str | None
-    has_target: bool
 
 
 @memoize
 def meaning_of(event_type: str) -> Meaning:
-    return Meaning(type_of(event_type), outcome_of(event_type), CATEGORY_OF.get(event_type) == "team")
+    return Meaning(type_of(event_type), outcome_of(event_type))
 
 
 def outcome_of(event_type: str) -> str | None:
@@ -255,11 +254,9 @@ def _recipient(found: dict[str, str]) -> Recipient | None:
 
 
 def target_of(event_type: str, data: dict[str, Any]) -> Target | None:
-    """Return the object of a team event, from `member`, `invitation`, `apiKey`, `webhook`, ... of `eventData`; of
-    several, the one of the event's type."""
-    if CATEGORY_OF.get(event_type) != "team":
-        return None
-    own, objects = TYPES[event_type].partition(".")[0], _shape_of(tuple(data)).objects
+    """Return the object of a team event, also of one without a mapping, from `member`, `invitation`, `apiKey`,
+    `webhook`, ... of `eventData`; of several, the one of the event's type."""
+    own, objects = type_of(event_type).partition(".")[0], _shape_of(tuple(data)).objects
     for kind in sorted(_TARGETS, key=lambda one: one != own):
         name = _TARGETS[kind]
         if name in objects:

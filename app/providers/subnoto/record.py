@@ -85,7 +85,7 @@ class SubnotoRecord(msgspec.Struct, gc=False):
             envelope,
             recipient,
             None,
-            mapping.target_of(event_type, data) if meaning.has_target else None,
+            mapping.target_of(event_type, data) if category == "team" else None,
             agent if type(agent) is str else None,
             data,
         )
@@ -123,7 +123,8 @@ class SubnotoRecord(msgspec.Struct, gc=False):
 
     def person_values(self) -> Iterable[str]:
         data, author = self._data(), self.row.sent.author
-        recipient, target = self._recipient(data), mapping.target_of(self.provider_type, data)
+        recipient = self._recipient(data)
+        target = mapping.target_of(self.provider_type, data) if self.key[2] == "team" else None
         people = [recipient.name, recipient.email] if recipient else []
         if target is not None:
             people += [target.name if target.kind in ("member", "invitation") else None, target.email]

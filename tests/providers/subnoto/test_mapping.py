@@ -187,8 +187,7 @@ def test_an_author_with_the_recipients_address_is_the_recipient(
         ("API_KEY_CREATED", {"apiKeyName": "CI"}, ("api_key", None, "CI", None)),
         ("WEBHOOK_DELETED", {"webhook": {"uuid": "w"}}, ("webhook", "w", None, None)),
         ("TEAM_CREATED", {"changes": {}}, None),
-        ("ENVELOPE_SENT", {"member": {"email": "n@example.com"}}, None),
-        ("BRAND_NEW", {"member": {"email": "n@example.com"}}, None),
+        ("BRAND_NEW", {"member": {"email": "n@example.com"}}, ("member", None, None, "n@example.com")),
     ],
 )  # fmt: skip
 def test_a_team_event_has_its_target(event_type: str, data: dict[str, Any], wanted: tuple[Any, ...] | None) -> None:

@@ -64,6 +64,17 @@ def test_identity_depends_on_source_category_and_time() -> None:
     assert record("s", "envelope", BODY, 5).event().id in ids
 
 
+@pytest.mark.parametrize("event_type", ["MEMBER_JOINED", "BRAND_NEW"])
+def test_a_team_event_of_any_type_has_its_target_and_names_that_person(event_type: str) -> None:
+    body = BODY | {"eventType": event_type, "eventData": {"member": {"name": "Nora", "email": "nora@example.com"}}}
+    of_team, of_envelope = (record("s", category, body, 5) for category in ("team", "envelope"))
+    target = of_team.event().target
+    assert target is not None
+    assert (target.kind, target.email) == ("member", "nora@example.com")
+    assert {"Nora", "nora@example.com"} <= set(of_team.person_values())
+    assert of_envelope.event().target is None
+
+
 def test_ordinals_do_not_depend_on_records_between_twins() -> None:
     other = {"eventType": "ENVELOPE_SENT"}
     found = records({}, other, {}, {"envelopeUuid": None}, {})
