@@ -34,8 +34,8 @@ WINDOW = {"since": SINCE, "until": UNTIL}
 
 #: Faults that may pass, and what a page is that needs the call; 429 names a time to retry after.
 PASSING = {
-    429: (503, "source_unavailable"), 500: (502, "source_failed"), 503: (503, "source_unavailable"),
-    "html": (502, "source_failed"), "closes": (503, "source_unavailable"), "hangs": (504, "source_timeout"),
+    429: (503, "source_unavailable"), 503: (503, "source_unavailable"), "closes": (503, "source_unavailable"),
+    "hangs": (504, "source_timeout"),
 }  # fmt: skip
 
 

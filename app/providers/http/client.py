@@ -259,11 +259,12 @@ class OptionalCalls:
 
     async def prove(self, kind: Hashable, spent: CallBudget, make: Callable[[CallBudget], Awaitable[T]]) -> T | None:
         """Return the result of `make`, as for `hint`; None if the provider refuses it, or did in the last ten minutes.
-        Raises SourceUnauthorized and, if the proof cannot be made now, SourceUnavailable, SourceTimeout or
-        TemporaryFailure.
+        Raises SourceUnauthorized and, if the proof cannot be made now, SourceUnavailable or SourceTimeout.
 
-        A proof that goes on failing for half a minute, without a time to retry after, counts as refused, because other
-        calls of the same requests succeed. Such a failure costs half of the time left at most."""
+        An error of the server after all retries counts as refused for a minute: servers fail in this way where they do
+        not expect a call, such as after the end of a list. So does, for ten minutes, a proof that goes on failing
+        otherwise for half a minute, without a time to retry after, because other calls of the same requests succeed.
+        Such a failure costs half of the time left at most."""
         now, until = self._clock(), self._refused.get(kind)
         if until is not None and now < until:
             return None
@@ -272,12 +273,15 @@ class OptionalCalls:
             first, count = now, 0
         is_lasting = until is not None or (count >= _OFTEN and now - first >= _LASTING * SECOND)
         deadline = (time.monotonic() + spent.deadline) / 2 if is_lasting else spent.deadline
-        own = CallBudget(deadline=deadline, role="proof")
+        own, seconds = CallBudget(deadline=deadline, role="proof"), _AGAIN
         try:
             found = await make(own)
         except SourceUnauthorized:
             raise
-        except (SourceUnavailable, SourceTimeout, TemporaryFailure) as error:
+        except TemporaryFailure as error:
+            seconds = _SOON
+            self._failures[kind] = error, now + int(seconds * SECOND)
+        except (SourceUnavailable, SourceTimeout) as error:
             if error.retry_after or not own.calls:
                 raise
             self._failing[kind] = first, count + 1
@@ -292,7 +296,7 @@ class OptionalCalls:
             return found
         finally:
             spent.add(own)
-        self._refused[kind] = now + int(_AGAIN * SECOND)
+        self._refused[kind] = now + int(seconds * SECOND)
         return None
 
 

@@ -5,7 +5,7 @@ from contextlib import nullcontext
 
 import pytest
 
-from app.domain.errors import SourceError, SourceTimeout, SourceUnauthorized, SourceUnavailable, TemporaryFailure
+from app.domain.errors import SourceError, SourceTimeout, SourceUnauthorized, SourceUnavailable
 from app.providers.base import CallBudget
 from app.providers.http.client import OptionalCalls, error_for
 from app.providers.http.response import http_date
@@ -89,10 +89,11 @@ async def test_a_proof_that_cannot_be_made_now_fails_the_request() -> None:
     assert calls.provider.request_count == 2, "a time to retry after is no refusal, however often it is sent"
 
 
-@pytest.mark.parametrize("status", [403, 404, 501])
-async def test_a_proof_that_is_refused_is_left_out_for_ten_minutes(status: int) -> None:
+@pytest.mark.parametrize(("status", "minutes"), [(403, 10), (404, 10), (501, 10), (500, 1)])
+async def test_a_proof_that_is_refused_is_left_out_for_some_minutes(status: int, minutes: int) -> None:
     calls = Calls(status)
-    for seconds, made in ((0, 1), (599, 1), (1, 2)):
+    attempts = 3 if status == 500 else 1
+    for seconds, made in ((0, attempts), (60 * minutes - 1, attempts), (1, 2 * attempts)):
         calls.now += seconds
         assert await calls.prove() is None
         assert calls.provider.request_count == made
@@ -102,7 +103,7 @@ async def test_a_proof_that_is_refused_is_left_out_for_ten_minutes(status: int) 
     assert await calls.prove() == 200
 
 
-@pytest.mark.parametrize(("status", "kind"), [(500, TemporaryFailure), (503, SourceUnavailable), (504, SourceTimeout)])
+@pytest.mark.parametrize(("status", "kind"), [(503, SourceUnavailable), (504, SourceTimeout)])
 async def test_a_proof_that_fails_for_half_a_minute_counts_as_refused(status: int, kind: type[SourceError]) -> None:
     calls = Calls(status)
     for seconds in (0, 1, 1, 1, 26):
