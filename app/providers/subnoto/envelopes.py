@@ -20,9 +20,10 @@ from app.domain.position import Position
 from app.domain.text import fold
 from app.privacy.person_fields import private_leaves
 from app.providers.base import Batch, CallBudget, Hint, ProbeResult, Reader, ReadRequest
-from app.providers.http.client import OptionalCalls, ProviderHttp, error_for
+from app.providers.http.client import ProviderHttp, error_for
 from app.providers.http.concurrency import gather_all
 from app.providers.http.lenient_json import read_json
+from app.providers.http.observations import OptionalCalls
 from app.providers.subnoto.client import ABSENT, REFUSED
 from app.providers.subnoto.mapping import stripped
 from app.providers.subnoto.wire import Sent, decode_error, without_signee_keys

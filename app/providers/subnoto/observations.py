@@ -8,7 +8,7 @@ from itertools import islice
 
 from app.domain.times import SECOND
 from app.privacy.masking import Mask
-from app.providers.http.client import Observations, OptionalCalls
+from app.providers.http.observations import Observations, OptionalCalls
 from app.providers.subnoto.client import PAGE_SIZE
 from app.providers.subnoto.mapping import TUTORIAL
 from app.providers.subnoto.wire import LogPage

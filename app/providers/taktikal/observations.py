@@ -9,7 +9,7 @@ from typing import Literal
 from msgspec import UNSET
 
 from app.domain.times import DAY, SECOND
-from app.providers.http.client import OptionalCalls
+from app.providers.http.observations import OptionalCalls
 from app.providers.taktikal.client import DateRange
 from app.providers.taktikal.models import contents_of
 from app.providers.taktikal.record import ticks_of

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from app.domain.times import SECOND
-from app.providers.http.client import Observations
+from app.providers.http.observations import Observations
 from app.providers.taktikal.wire import ActivityPage
 
 _ROOM = 8  #: times the largest process so far that the next one may have

@@ -7,7 +7,8 @@ import pytest
 
 from app.domain.errors import SourceError, SourceTimeout, SourceUnauthorized, SourceUnavailable
 from app.providers.base import CallBudget
-from app.providers.http.client import OptionalCalls, error_for
+from app.providers.http.client import error_for
+from app.providers.http.observations import OptionalCalls
 from app.providers.http.response import http_date
 from tests.providers.http.scripted import DATE, Provider, Reply, answer, never
 
