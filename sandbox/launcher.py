@@ -7,9 +7,11 @@ A provider's emulator is a package `sandbox.<provider>` that exports
 
     make_sandbox(*, events: int, seed: int, days: int, clock: Clock | None) -> StandIn
 
+The environment variable SANDBOX_PROVIDERS restricts the sandbox to the named providers, separated by commas.
 """
 
 import importlib
+import os
 import pkgutil
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -60,6 +62,8 @@ def start_sandbox(
     The histories keep growing at the same density. If one emulator fails to start, all are stopped.
     """
     emulators = find_emulators()
+    if named := os.environ.get("SANDBOX_PROVIDERS"):
+        emulators = {name: emulators[name] for name in named.split(",")}
     share, rest = divmod(events, len(emulators))
     sandbox = Sandbox()
     with ExitStack() as running:

@@ -12,6 +12,7 @@ import pytest
 from rich.cells import cell_len
 
 from app.api.exports.csv import neutral
+from app.providers.registry import find_providers
 from tests.cli.served import World, call, run_on_terminal, strip_colours
 from tests.process import run, start
 
@@ -178,8 +179,11 @@ def test_without_settings_both_configurations_are_named(tmp_path: Path) -> None:
     assert "No source is configured" in more_flags.stderr
     assert "GATEWAY_URL and GATEWAY_KEY" in more_flags.stderr
     # The required variables, without those that have a default.
-    assert "Taktikal: TAKTIKAL_COMPANY_KEY and TAKTIKAL_API_KEY)" in more_flags.stderr
-    assert "(Subnoto: SUBNOTO_ACCESS_KEY and SUBNOTO_SECRET_KEY; " in more_flags.stderr
+    (listed,) = re.findall(r"variables \((.*)\),", more_flags.stderr)
+    variables = dict(provider.split(": ") for provider in listed.split("; "))
+    assert list(variables) == [provider.title for provider in find_providers().values()]
+    assert variables["Taktikal"] == "TAKTIKAL_COMPANY_KEY and TAKTIKAL_API_KEY"
+    assert variables["Subnoto"] == "SUBNOTO_ACCESS_KEY and SUBNOTO_SECRET_KEY"
     # A named file must configure the sources.
     (tmp_path / "gateway.toml").write_text("")
     assert "GATEWAY_URL" not in call("events", "--config", "gateway.toml", env={}, cwd=tmp_path).stderr

@@ -152,18 +152,20 @@ def test_a_provider_folder_is_served_without_other_changes(settings: dict[str, s
 
 def test_an_external_provider_is_in_the_sandbox_of_every_worker(tmp_path: Path) -> None:
     (tmp_path / "providers").mkdir()
-    (tmp_path / "providers" / "signbox.py").write_text(FILES[ADAPTER])
-    (tmp_path / "sandbox" / "signbox").mkdir(parents=True)
-    (tmp_path / EMULATOR).write_text(FILES[EMULATOR])
+    # Another name than the guide's, whose provider may be in the repository.
+    (tmp_path / "providers" / "outside.py").write_text(FILES[ADAPTER].replace("signbox", "outside"))
+    (tmp_path / "sandbox" / "outside").mkdir(parents=True)
+    (tmp_path / "sandbox" / "outside" / "__init__.py").write_text(FILES[EMULATOR].replace("SIGNBOX", "OUTSIDE"))
     settings = {
         "GATEWAY_PROVIDERS_PATH": str(tmp_path / "providers"), "PYTHONPATH": str(tmp_path), "GATEWAY_AUTH": "off",
+        "SANDBOX_PROVIDERS": "",
     }  # fmt: skip
-    with serving("--sandbox", "--sandbox-events", "60", "--workers", "2", cwd=tmp_path, env=settings) as gateway:
-        assert "signbox (signbox)" in gateway.greeting
+    with serving("--sandbox", "--sandbox-events", "90", "--workers", "2", cwd=tmp_path, env=settings) as gateway:
+        assert "outside (outside)" in gateway.greeting
         # A new connection each time, so that either worker may accept it.
         for _ in range(6):
-            assert "signbox" in {source["name"] for source in get(f"{gateway.url}/sources")["data"]}
-            assert len(get(f"{gateway.url}/events", source="signbox", since="P90D")["data"]) >= 20
+            assert "outside" in {source["name"] for source in get(f"{gateway.url}/sources")["data"]}
+            assert len(get(f"{gateway.url}/events", source="outside", since="P90D")["data"]) >= 20
 
 
 @pytest.mark.parametrize("command", ["serve", "probe", "sources", "count", "openapi"])

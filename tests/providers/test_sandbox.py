@@ -106,7 +106,8 @@ def test_the_log_of_calls_is_bounded_and_the_counts_are_not() -> None:
     assert log.total == log.count("/hello") == LOG_LENGTH + 5
 
 
-def test_the_sandbox_has_every_emulator_and_the_settings_of_its_source() -> None:
+def test_the_sandbox_has_every_emulator_and_the_settings_of_its_source(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SANDBOX_PROVIDERS")
     before = server_threads()
     with start_sandbox(events=101, seed=5, days=10) as sandbox:
         assert set(sandbox.stand_ins) == set(find_emulators()) != set()
@@ -133,5 +134,10 @@ def test_the_sandbox_divides_its_events_among_the_emulators(monkeypatch: pytest.
 
     three = {name: SimpleNamespace(make_sandbox=StandIn) for name in "abc"}
     monkeypatch.setattr(launcher, "find_emulators", lambda: three)
+    monkeypatch.delenv("SANDBOX_PROVIDERS")
     with start_sandbox(events=11, seed=3, days=7):
         assert made == [(4, 3, 7), (4, 3, 7), (3, 3, 7)]
+    monkeypatch.setenv("SANDBOX_PROVIDERS", "a,c")
+    with start_sandbox(events=11, seed=3, days=7) as sandbox:
+        assert made[3:] == [(6, 3, 7), (5, 3, 7)]
+        assert list(sandbox.stand_ins) == ["a", "c"]
