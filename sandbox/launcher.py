@@ -63,6 +63,10 @@ def start_sandbox(
     """
     emulators = find_emulators()
     if named := os.environ.get("SANDBOX_PROVIDERS"):
+        if unknown := set(named.split(",")) - set(emulators):
+            raise SystemExit(
+                f"SANDBOX_PROVIDERS: no emulator {', '.join(sorted(unknown))}; one of {', '.join(emulators)}"
+            )
         emulators = {name: emulators[name] for name in named.split(",")}
     share, rest = divmod(events, len(emulators))
     sandbox = Sandbox()

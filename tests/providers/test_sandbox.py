@@ -141,3 +141,6 @@ def test_the_sandbox_divides_its_events_among_the_emulators(monkeypatch: pytest.
     with start_sandbox(events=11, seed=3, days=7) as sandbox:
         assert made[3:] == [(6, 3, 7), (5, 3, 7)]
         assert list(sandbox.stand_ins) == ["a", "c"]
+    monkeypatch.setenv("SANDBOX_PROVIDERS", "a,d")
+    with pytest.raises(SystemExit, match="no emulator d; one of a, b, c"), start_sandbox():
+        pass
