@@ -206,11 +206,11 @@ def test_a_failed_reload_keeps_the_rows_and_names_the_source(world: World) -> No
         assert not page.locator(".notice").count()
 
         before = rows(page)
-        page.context.set_offline(True)
+        page.route("**/events?*", lambda route: route.abort("internetdisconnected"))
         page.get_by_role("button", name="Refresh").click()
         page.get_by_role("alert").filter(has_text="cannot be reached").wait_for()
         assert rows(page) == before
-        page.context.set_offline(False)
+        page.unroute("**/events?*")
         page.get_by_role("alert").get_by_role("button", name="Try again").click()
         page.get_by_role("alert").wait_for(state="hidden")
 
