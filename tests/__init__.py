@@ -1,4 +1,4 @@
 import os
 
-# The sandbox of all tests, whatever emulators are added later: they compare its events, and the README's outputs.
+# Tests compare the events of these two with fixed values and the README's outputs, which another emulator would change.
 os.environ["SANDBOX_PROVIDERS"] = "subnoto,taktikal"

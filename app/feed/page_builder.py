@@ -136,10 +136,9 @@ class PageBuilder:
                 # A page without progress would be followed by the same page: a tie run longer than the budget is read
                 # to its end.
                 left = self._most_calls
-        usual, missing = (
-            self._usual.get((reading.source, reading.name)),
-            self._merge.limit + 1 - len(self._merge.records),
-        )
+        usual = self._usual.get((reading.source, reading.name))
+        # Including the record that shows whether there are more.
+        missing = self._merge.limit + 1 - len(self._merge.records)
         want = reading.want(max(1, missing), usual, len(self._merge.streams))
         first, reading.was_read = not reading.was_read, True
         try:

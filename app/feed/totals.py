@@ -202,7 +202,7 @@ class EventCounter:
                 page = await PageBuilder(walk, call, shown=False, most_calls=most_calls).page(keep)
             except SourcesFailed as failure:
                 (error,), now = failure.errors, time.monotonic()
-                # With half of the time used, what was counted says more than when to ask again.
+                # With half of the time used, a lower bound is of more use than a time to retry after.
                 is_late = isinstance(error, SourceUnavailable) and now >= self._call.half_time
                 if scanned_to is None or not (is_late or isinstance(error, SourceTimeout)):
                     raise
