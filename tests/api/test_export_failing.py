@@ -119,7 +119,8 @@ def test_a_disconnect_cancels_the_calls_of_an_export() -> None:
     source = Breaking("north", 9 * PAGE // 4, page=2, hang=True)
     with served_client(make_app([source])) as client:
         with client.stream("GET", "/events/export") as response:
-            next(response.iter_raw())
+            body = response.iter_raw()  # without a reference, its end would close the connection
+            next(body)
             wait_until(lambda: source.opened == 2)
             assert not source.cancelled
         wait_until(lambda: source.cancelled)
