@@ -94,8 +94,15 @@ def test_the_tests_that_the_pages_name_exist() -> None:
     named = re.compile(r"`([\w/]*test_\w+\.py)(?:::(test_\w+))?")
     missing = [
         (page, file, test)
-        for page in ("docs/security.md", "docs/reliability.md")
+        for page in ("docs/security.md", "docs/reliability.md", "docs/how-it-works.md")
         for file, test in named.findall(Path(page).read_text(encoding="utf-8"))
         if not any(f"/{path}".endswith(f"/{file}") and f"def {test}" in text for path, text in files.items())
     ]
     assert missing == []
+
+
+@pytest.mark.parametrize("page", ["docs/how-it-works.md", "CONTRIBUTING.md"])
+def test_the_modules_that_a_page_names_exist(page: str) -> None:
+    named = re.findall(r"`((?:app|sandbox|tests|benchmarks)/[\w/.]+)`", Path(page).read_text(encoding="utf-8"))
+    assert named
+    assert [name for name in named if not Path(name).exists()] == []
