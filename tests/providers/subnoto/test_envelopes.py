@@ -159,12 +159,15 @@ async def test_without_the_setting_no_envelope_is_read_and_the_filters_do_not_ap
 async def test_a_missing_permission_is_a_reason() -> None:
     async with world(None, EmulatorOptions(events=200, reads_envelopes=False)) as one:
         feed = one.gateway(SUBNOTO_JOIN_ENVELOPES="true")
+        refused = list[int]()
         for given in ({}, {"limit": 1000}, {"person": "a"}):
             (status,) = (page := await ask(feed, **given)).sources
             assert page.records
             assert status.status == "ok"
             assert "AUTHORIZATION_ERROR" in (status.reason or "")
-        assert one.subnoto.calls.count(GET) == 10, "envelopes were requested again after the refusal"
+            refused.append(one.subnoto.calls.count(GET))
+        assert 1 <= refused[0] <= 10, "calls that had begun before the first refusal"
+        assert refused == refused[:1] * 3, "envelopes were requested again after the refusal"
         for given in ({"owner": "a@example.com"}, {"envelope_status": "active"}):
             page = await ask(feed, **given)
             assert (page.records, page.sources[0].status) == ([], "forbidden")
