@@ -8,6 +8,7 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from itertools import groupby
 from typing import Any
 
 from hypothesis import given
@@ -110,6 +111,12 @@ RUNS = st.lists(st.tuples(ROW, st.sampled_from([1, 1, 1, 2, 3, 60])), max_size=3
 class SubnotoLog:
     rows: list[SubnotoRow]
     skew: int  # ms
+
+    def __repr__(self) -> str:
+        """Twins once, with their number: Hypothesis refuses texts of more than 30,000 characters."""
+        runs = [(len(list(twins)), row) for row, twins in groupby(self.rows)]
+        short = [(n, row.timestamp - BASE, row.event_type, (row.envelope_uuid or "")[-1:]) for n, row in runs]
+        return f"SubnotoLog({short}, {self.skew})"
 
 
 @st.composite
