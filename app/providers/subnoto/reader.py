@@ -129,7 +129,9 @@ class SubnotoReader:
         or counted but not listed; or the provider does not show that, or that others are elsewhere in the log."""
         walk = self.walk
         strays = self._request.index.strays(walk.calls.query, 0, self._span.since)
-        return walk.moves > 0 or self._is_unsorted or bool(walk.gaps()) or any(number >= rank for number in strays)
+        # Misplaced rows were counted at their neighbours' times.
+        gaps = walk.gaps() or walk.reader.log.order.misplaced
+        return walk.moves > 0 or self._is_unsorted or bool(gaps) or any(number >= rank for number in strays)
 
     async def is_confirmed(self) -> bool | None:
         """Whether as many records are before `span.since` in the provider's order of time, which one call shows; None

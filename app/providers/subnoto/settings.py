@@ -13,9 +13,7 @@ from pydantic import Field, SecretStr, ValidationInfo, field_validator, model_va
 
 from app.providers.http.network import is_loopback
 from app.providers.settings import SourceSettings, header_safe, without_colon
-
-#: Vendor's reference page: `envelope` and `team`; the newer API lists `user` and `dataroom`, which may not answer yet.
-CATEGORIES = ("envelope", "team", "user", "dataroom")
+from app.providers.subnoto.client import CATEGORIES
 
 #: Default of `base_url` by transport.
 BASE_URLS = {"proxy": "http://localhost:8080", "tunnel": "https://enclave.subnoto.com"}

@@ -116,6 +116,7 @@ class LogPage(msgspec.Struct):
     number: int | None = None  #: of the page, by `pagination.currentPage`
     #: The server refuses the page. It may be beyond the end, for which the vendor documents no response.
     refusal: SourceFailed | None = None
+    categories: frozenset[Any] = frozenset()  #: that the records name
 
 
 class VendorError(msgspec.Struct):
@@ -177,6 +178,7 @@ def _page(answer: _Answer, delivered: RawBody, usable: list[bool] | None, now: i
     pagination: Any = answer.pagination if isinstance(answer.pagination, dict) else {}
     has_next = None if "nextPage" not in pagination else pagination["nextPage"] is not None
     number = count_in(pagination.get("currentPage"))
+    categories = frozenset([sent.category for sent in answer.logs])
     rows: list[LogRow] = []
     time: int | None = None
     last = now + _AHEAD
@@ -196,10 +198,10 @@ def _page(answer: _Answer, delivered: RawBody, usable: list[bool] | None, now: i
             row.time = time
     first = next((row.sent for row in rows if not row.bad), None)
     if first is None:
-        return LogPage(rows, total, shape, has_next=has_next, number=number)
+        return LogPage(rows, total, shape, has_next=has_next, number=number, categories=categories)
     author = first.author
     kind = "" if author is None else "uuid" if author.uuid is not UNSET else "id" if author.id is not UNSET else ""
-    return LogPage(rows, total, shape, kind, _unit(first.timestamp), has_next, number)
+    return LogPage(rows, total, shape, kind, _unit(first.timestamp), has_next, number, None, categories)
 
 
 def sent_of(item: dict[str, Any]) -> Sent:
@@ -216,6 +218,7 @@ def sent_of(item: dict[str, Any]) -> Sent:
         author,
         _text(item.get("envelopeUuid")),
         _text(item.get("workspaceUuid")),
+        _text(item.get("category")),
     )
 
 

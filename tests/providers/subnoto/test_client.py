@@ -18,6 +18,9 @@ from sandbox.subnoto import Emulator, EmulatorOptions
 from tests.providers import inside
 
 UUID = "99999999-9999-4999-8999-999999999999"
+NESTED: Any = 1
+for _ in range(20):
+    NESTED = [NESTED]
 
 
 @pytest.fixture
@@ -67,19 +70,44 @@ async def test_pages_are_fetched_concurrently_and_returned_in_order(emulator: Em
     assert spent.as_of == inside.NOW_MICROS
 
 
+EMPTY = b'{"logs": [], "totalCount": 0}'
+
+
 @pytest.mark.parametrize(
-    "body", [b'{"logs": [], "totalCount": 0}', b'{"logs": [], "pagination": {"totalRecords": 0}}', b""]
+    ("status", "body"), [(200, EMPTY), (200, b'{"logs": [], "pagination": {"totalRecords": 0}}'), (204, b"")]
 )
-async def test_an_empty_log_must_be_returned_twice(emulator: Emulator, client: SubnotoClient, body: bytes) -> None:
+async def test_an_empty_log_must_be_returned_twice(
+    emulator: Emulator, client: SubnotoClient, status: int, body: bytes
+) -> None:
     spent = CallBudget()
     for page in (1, 2):
-        emulator.faults.answer(200, body=body)
+        emulator.faults.answer(status, body=body)
         ((_, read),) = await client.list_logs(LogQuery("envelope"), [page], 20, spent)
         assert (len(read.rows), read.total) == (20, len([*emulator.history.truth("envelope")]))
     assert (spent.calls, spent.records) == (4, 40)
-    emulator.faults.answer(200, body=body, times=2)
+    emulator.faults.answer(status, body=body, times=2)
     ((_, read),) = await client.list_logs(LogQuery("envelope"), [1], 20, spent)
-    assert (read.rows, read.total, spent.calls) == ([], 0, 6)
+    assert (read.rows, read.total, read.refusal, spent.calls) == ([], 0, None, 6)
+
+
+@pytest.mark.parametrize("body", [b"", b" \n", b"null"])
+async def test_a_response_without_a_list_shows_no_empty_log(
+    emulator: Emulator, client: SubnotoClient, body: bytes
+) -> None:
+    emulator.faults.answer(200, body=body, times=2)
+    with pytest.raises(SourceFailed, match="empty"):
+        await client.list_logs(LogQuery("team"), [1], 50, CallBudget())
+
+
+@pytest.mark.parametrize(("status", "body"), [(200, EMPTY), (200, b""), (204, b"")])
+async def test_an_empty_page_without_a_total_shows_no_end_of_the_log(
+    emulator: Emulator, client: SubnotoClient, status: int, body: bytes
+) -> None:
+    """A server that counts while it lists counts nothing after the end; one with a fault sends the same."""
+    emulator.faults.answer(status, body=body, times=2)
+    ((_, page),) = await client.list_logs(LogQuery("envelope"), [2], 20, CallBudget())
+    assert page.rows == []
+    assert page.refusal is not None
 
 
 @pytest.mark.parametrize("code", ["ENVELOPE_NOT_FOUND", "WORKSPACE_NOT_FOUND"])
@@ -118,6 +146,38 @@ async def test_refused_event_types_have_their_own_error(emulator: Emulator, clie
     emulator.faults.answer(400, body=error("INVALID_REQUEST_FORMAT"))
     with pytest.raises(EventTypesRefused):
         await client.list_logs(LogQuery("envelope", event_types=("ENVELOPE_SENT",)), [1], 50, CallBudget())
+
+
+RECORD = {"category": "envelope", "eventType": "ENVELOPE_SENT", "timestamp": 1_780_000_000, "envelopeUuid": UUID}
+
+
+@pytest.mark.parametrize(
+    ("query", "record", "kind"),
+    [
+        (LogQuery("envelope", event_types=("DOCUMENT_SIGNED",)), {}, EventTypesRefused),
+        (LogQuery("envelope", UUID), {"envelopeUuid": "8" + UUID[1:]}, SourceFailed),
+        (LogQuery("envelope", workspace=UUID), {"workspaceUuid": "8" + UUID[1:]}, SourceFailed),
+        (LogQuery("team"), {}, SourceFailed),
+        (LogQuery("team"), {"eventData": NESTED}, SourceFailed),
+    ],
+    ids=["event type", "envelope", "workspace", "category", "category of a record of many levels"],
+)
+async def test_a_server_that_ignores_a_filter_returns_no_events(
+    emulator: Emulator, client: SubnotoClient, query: LogQuery, record: dict[str, Any], kind: type[Exception]
+) -> None:
+    emulator.faults.answer(200, body=json.dumps({"logs": [{**RECORD, **record}], "totalCount": 1}).encode())
+    with pytest.raises(kind):
+        await client.list_logs(query, [1], 50, CallBudget())
+
+
+@pytest.mark.parametrize("record", [{}, {"envelopeUuid": UUID.upper()}, {"envelopeUuid": None}, {"category": "other"}])
+async def test_a_record_that_a_filter_may_select_is_returned(
+    emulator: Emulator, client: SubnotoClient, record: dict[str, Any]
+) -> None:
+    query = LogQuery("envelope", UUID, event_types=("ENVELOPE_SENT",))
+    emulator.faults.answer(200, body=json.dumps({"logs": [{**RECORD, **record}], "totalCount": 1}).encode())
+    ((_, page),) = await client.list_logs(query, [1], 50, CallBudget())
+    assert [row.sent.event_type for row in page.rows] == ["ENVELOPE_SENT"]
 
 
 def source(**settings: Any) -> SubnotoSource:

@@ -182,6 +182,49 @@ async def test_refused_event_types_are_filtered_by_the_gateway() -> None:
     assert observations.takes("envelope", "DOCUMENT_SIGNED")
 
 
+async def test_event_types_that_the_server_ignores_are_filtered_by_the_gateway(
+    order: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    emulator, body = emulator_of(130), LogQuery.body
+    emulator.history.append("ENVELOPE_SENT", timestamp=inside.NOW - timedelta(days=1), event_data={"n": 999})
+
+    def without_types(query: LogQuery, page: int, limit: int) -> dict[str, Any]:
+        return {name: value for name, value in body(query, page, limit).items() if name != "eventTypes"}
+
+    monkeypatch.setattr(LogQuery, "body", without_types)
+    query = Query(order="asc" if order == "asc" else "desc", provider_type=("ENVELOPE_SENT",))
+    log = LogQuery("envelope", event_types=("ENVELOPE_SENT",))
+    assert await numbers(reader(emulator, order, log=log, query=query)) == [999]
+    # A count reads the events, because the number of positions is that of all types.
+    count = reader(emulator, log=log, query=query, since=inside.NOW_MICROS - 2 * DAY)
+    await count.rank()
+    assert not count.filters_natively
+
+
+@pytest.mark.parametrize("count", [51, 130])
+async def test_later_pages_without_rows_and_totals_are_reported(
+    count: int, order: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    emulator, body = emulator_of(count), LogQuery.body
+
+    def other_category(query: LogQuery, page: int, limit: int) -> dict[str, Any]:
+        return {**body(query, page, limit), "category": "envelope" if (page - 1) * limit < 50 else "team"}
+
+    monkeypatch.setattr(LogQuery, "body", other_category)
+    batch = await reader(emulator, order).read(200, 64)
+    assert (len(batch.records), batch.ended, batch.unproven) == (50, True, True)
+    assert batch.reason == "the provider counts records that its lists do not contain"
+
+
+async def test_a_count_of_rows_that_have_times_of_their_neighbours_is_an_estimate() -> None:
+    """Four records, and after them five that are three days older, of a server that ignores the order."""
+    emulator = emulator_of(9, step=0)
+    log = emulator.history._logs["envelope"]
+    log[:4] = [record._replace(timestamp=record.timestamp + 3 * 86_400_000) for record in log[:4]]
+    count = reader(emulator, since=BASE + DAY)
+    assert count.lacks_rows(await count.rank())
+
+
 async def test_lists_without_the_records_that_totals_count_are_reported(order: str) -> None:
     emulator = emulator_of(10)
     emulator.faults.answer(200, body=b'{"logs": [], "totalCount": 90}', times=20)
