@@ -16,7 +16,7 @@ from zlib import crc32
 import msgspec
 
 from app.domain.errors import SourceError, SourceFailed
-from app.domain.query import GATEWAY_FILTERS, OWN_FILTERS, Query, may_hold
+from app.domain.query import GATEWAY_FILTERS, OWN_FILTERS, Query, covers, matches_type, may_hold
 from app.domain.times import DAY, now_micros, parse_rfc3339, parse_vendor_ticks
 from app.providers.base import (
     CallBudget,
@@ -53,13 +53,13 @@ _PROBED = 30 * DAY
 class TimeRangeSource(ABC):
     """One account. A subclass sets the class attributes and implements the four abstract methods.
 
-    `types`: the gateway's type for each of the provider's. `native`: the filters that `fetch` passes to the
-    provider."""
+    `types`: by category, the gateway's type for each of the provider's. `native`: the filters that `fetch` passes to
+    the provider. `newest_first_only`: the provider has no other order, so `fetch` gets no ascending request."""
 
     provider: ClassVar[str]
-    types: ClassVar[Mapping[str, str]]
-    category: ClassVar[str] = "envelope"
+    types: ClassVar[Mapping[str, Mapping[str, str]]]
     native: ClassVar[frozenset[str]] = frozenset({"since", "until", "envelope_id"})
+    newest_first_only: ClassVar[bool] = False
 
     def __init__(self, name: str, settings: Any, common: CommonSettings) -> None:
         common = settings.over(common)
@@ -91,7 +91,9 @@ class TimeRangeSource(ABC):
             raise error_for(response)
         return read_json(response.body).value
 
-    def records(self, items: Iterable[Any], ascending: bool) -> tuple[list[TimeRangeRecord], Counter[str]]:
+    def records(
+        self, category: str, items: Iterable[Any], ascending: bool
+    ) -> tuple[list[TimeRangeRecord], Counter[str]]:
         """Return the readable records, and others by a digest. Raises SourceFailed if they are not in time order."""
         found: list[TimeRangeRecord] = []
         unreadable, latest = Counter[str](), self._clock() + DAY
@@ -99,11 +101,12 @@ class TimeRangeSource(ABC):
             try:
                 row = self.row(item)
                 time = parse_vendor_ticks(row.time) // 10
-                usable = 0 < len(row.id) <= MAX_KEY >= max(len(row.envelope), len(row.type)) and is_usable(item)
+                identified = row.id is None or 0 < len(row.id) <= MAX_KEY
+                usable = identified and max(len(row.envelope), len(row.type)) <= MAX_KEY and is_usable(item)
             except (ValueError, TypeError, LookupError, OverflowError, AttributeError):
                 usable = False
             if usable and EARLIEST <= time <= latest:
-                found.append(TimeRangeRecord(self, row, time, item))
+                found.append(TimeRangeRecord(self, category, row, time, item))
             else:
                 unreadable[f"{crc32(repr(item).encode(errors='surrogatepass')):x}"] += 1
         times = [record.key[0] for record in found]
@@ -116,26 +119,41 @@ class TimeRangeSource(ABC):
         return filters_of(self.native)
 
     def streams(self, query: Query) -> Sequence[str]:
-        if not may_hold(query, self.category, self.types.values()):
-            return []
-        if "envelope_id" not in self.native:
-            return [self.category]
-        return [f"{self.category}/{envelope}" for envelope in query.envelope_id] or [self.category]
+        found: list[str] = []
+        for category, types in self.types.items():
+            if may_hold(query, category, types.values()) and self._types_of(query, category) != []:
+                envelopes = query.envelope_id if "envelope_id" in self.native else ()
+                found += [f"{category}/{envelope}" for envelope in envelopes] or [category]
+        return found
+
+    def request(self, stream: str, query: Query, since: int, until: int, spent: CallBudget) -> PageRequest:
+        """Return the request for the first page of a stream."""
+        category, _, envelope = stream.partition("/")
+        types = self._types_of(query, category)
+        up = query.ascending and not self.newest_first_only
+        return PageRequest(category, since, until, up, None, envelope or None, types, query, spent)
+
+    def _types_of(self, query: Query, category: str) -> list[str] | None:
+        known = self.types[category]
+        if query.provider_type:
+            return [one for one in query.provider_type if matches_type(query, known.get(one, "unknown"), one)]
+        if query.type and not any(covers(pattern, "unknown") for pattern in query.type):
+            return [one for one, type_ in known.items() if matches_type(query, type_, one)]
+        return None
 
     def reader(self, stream: str, span: ReadRequest, spent: CallBudget) -> TimeRangeReader:
-        return TimeRangeReader(self, span, spent, stream.partition("/")[2] or None)
+        return TimeRangeReader(self, span, self.request(stream, span.query, span.since, span.until, spent))
 
     async def total(self, query: Query, since: int, until: int, spent: CallBudget) -> Total:
         judged = {*GATEWAY_FILTERS, *OWN_FILTERS, "envelope_id"} - self.native - {"category_not"}
-        if any(getattr(query, name) for name in judged):
+        requests = [self.request(stream, query, since, until, spent) for stream in self.streams(query)]
+        if any(getattr(query, name) for name in judged) or (query.type and any(one.types is None for one in requests)):
             return Total(0, "events", "gte")
-        envelopes = [stream.partition("/")[2] or None for stream in self.streams(query)]
-        pages = await gather_all(
-            self.fetch(PageRequest(since, until, True, None, envelope, query, spent)) for envelope in envelopes
-        )
+        pages = await gather_all(map(self.fetch, requests))
         if any(page.total is None for page in pages):
             return Total(0, "events", "gte")
-        unreadable = any(self.records(page.items, True)[1] for page in pages)
+        parts = zip(requests, pages, strict=True)
+        unreadable = any(self.records(one.category, page.items, one.ascending)[1] for one, page in parts)
         value = sum(page.total or 0 for page in pages)
         return Total(value, "events", "estimate" if unreadable else "eq")
 
@@ -144,10 +162,10 @@ class TimeRangeSource(ABC):
             found = msgspec.msgpack.decode(locator, type=Locator)
         except msgspec.MsgspecError:
             return []
-        if not EARLIEST <= found.time <= self._clock() + DAY:
+        if not EARLIEST <= found.time <= self._clock() + DAY or found.category not in self.types:
             return []
-        span = ReadRequest(Query(order="asc"), found.time, found.time + 1, (found.time,))
-        reader, records = self.reader(self.category, span, spent), list[Record]()
+        span = ReadRequest(Query(), found.time, found.time + 1, (found.time + 1,))
+        reader, records = self.reader(found.category, span, spent), list[Record]()
         while True:
             batch = await reader.read(1000, 100)
             records += batch.records
@@ -155,17 +173,21 @@ class TimeRangeSource(ABC):
                 return records
 
     async def probe(self, spent: CallBudget) -> Sequence[ProbeResult]:
-        now, prefix = self._clock(), self.provider.upper()
-        try:
-            page = await self.fetch(PageRequest(now - _PROBED, now, False, None, None, Query(), spent))
-            _, unreadable = self.records(page.items, False)
-        except SourceError as error:
-            return [ProbeResult.of_failure(error, f"the keys in {prefix}_*", f"{prefix}_BASE_URL")]
-        count = "some" if page.total is None else page.total
-        results = [ProbeResult("credentials", "ok", f"accepted; {count} events in 30 days")]
-        if unreadable:
-            found = f"{unreadable.total()} of {len(page.items)} records cannot be read"
-            results.append(ProbeResult("records", "warning", found, "compare them with `row` of the provider"))
+        now, prefix, results = self._clock(), self.provider.upper(), list[ProbeResult]()
+        for category in self.types:
+            part = f"{category}: " if len(self.types) > 1 else ""
+            try:
+                page = await self.fetch(self.request(category, Query(), now - _PROBED, now, spent))
+                _, unreadable = self.records(category, page.items, False)
+            except SourceError as error:
+                failure = ProbeResult.of_failure(error, f"the keys in {prefix}_*", f"{prefix}_BASE_URL")
+                results.append(msgspec.structs.replace(failure, found=f"{part}{failure.found}"))
+                continue
+            count = "some" if page.total is None else page.total
+            results.append(ProbeResult("credentials", "ok", f"{part}accepted; {count} events in 30 days"))
+            if unreadable:
+                found = f"{part}{unreadable.total()} of {len(page.items)} records cannot be read"
+                results.append(ProbeResult("records", "warning", found, "compare them with `row` of the provider"))
         return results
 
     def describe(self) -> dict[str, Any]:
@@ -183,7 +205,11 @@ def make_provider(
 ) -> Provider:
     """Return the `PROVIDER` of a module. Each field of the settings with a description is also an environment variable:
     ACME_API_KEY for `api_key` of the provider `acme`. Fields without a default are required."""
-    mapping = [TypeMapping(theirs, ours, source.category) for theirs, ours in source.types.items()]
+    mapping = [
+        TypeMapping(theirs, ours, category)
+        for category, types in source.types.items()
+        for theirs, ours in types.items()
+    ]
     return configured_provider(
         source.provider, settings, source, title=title, mapping=mapping, mapping_version=mapping_version
     )
