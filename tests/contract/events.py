@@ -32,7 +32,9 @@ class EventContract:
             records = await read(source, Query(order="asc"), account.since, account.until)
             assert any(True for record in records for _ in record.texts())
             for record in records:
+                delivered = msgspec.json.encode(record.raw())
                 event = record.event()
+                assert msgspec.json.encode(record.raw()) == delivered, "`event` changes the raw record"
                 shown = json.loads(msgspec.json.encode(event))
                 assert list(shown) == MEMBERS
                 assert (
@@ -47,6 +49,8 @@ class EventContract:
                 assert event.actor.kind in ("user", "recipient", "system")
                 assert event.raw is None, "`raw` is added only with include=raw"
                 assert isinstance(event.data, dict)
+                for part in (event.actor, event.recipient, event.target):
+                    assert part is None or "@" in (part.email or "@"), "an e-mail address is none"
                 assert re.fullmatch(r"[A-Za-z0-9_-]+", event.id)
                 assert record.event() is event or record.event() == event
                 time, name, category, envelope, sequence, place = record.key
@@ -72,6 +76,8 @@ class EventContract:
                 people = {event.envelope.owner} if event.envelope else set()
                 for part in (None if event.actor.kind == "system" else event.actor, event.recipient):
                     people |= {part.name, part.email} if part else set()
+                if event.target and event.target.kind in ("member", "invitation"):
+                    people |= {event.target.name, event.target.email}
                 people -= {None, ""}
                 assert people <= set(record.person_values())
                 seen |= people

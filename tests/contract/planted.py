@@ -10,9 +10,12 @@ import pytest
 
 from app.domain.errors import SourceError, SourceFailed
 from app.domain.event import Event
-from app.domain.query import Query
-from app.providers.base import Batch, CallBudget, ProbeResult, Reader, ReadRequest, Record, Total
+from app.domain.position import Key, Position
+from app.domain.query import Query, matches_type
+from app.providers.base import Batch, CallBudget, Hint, ProbeResult, Reader, ReadRequest, Record, Total
 from tests.contract.account import Account
+
+HOUR = 3_600_000_000  #: µs
 
 #: Each fault, and the test of the suite that catches it.
 FAULTS = {
@@ -30,6 +33,11 @@ FAULTS = {
     "no as_of": "test_calls_and_records_are_counted_in_the_budget",
     "envelope filter ignored": "test_unknown_envelopes_beside_a_known_one_select_nothing",
     "signing links in q": "test_signing_links_are_removed_everywhere",
+    "late records lost": "test_a_later_read_shows_what_changed_at_the_provider",
+    "wrong order": "test_each_event_is_read_once_and_both_orders_agree",
+    "record returned twice": "test_each_event_is_read_once_and_both_orders_agree",
+    "time zone ignored": "test_windows_are_exact_to_the_microsecond",
+    "second type ignored": "test_a_filter_by_type_loses_no_matching_event",
 }
 
 
@@ -64,7 +72,10 @@ class FaultySource(_Wrapper):
 
     def reader(self, stream: str, request: ReadRequest, budget: CallBudget) -> Reader:
         request = msgspec.structs.replace(request, query=self._widened(request.query))
-        return FaultyReader(self._wrapped.reader(stream, request, budget), self._fault, request, budget)
+        reader = FaultyReader(self._wrapped.reader(stream, request, budget), self._fault, request, budget)
+        if self._fault == "late records lost":
+            return self.__dict__.setdefault("kept", {}).setdefault(f"{stream} {request}", Replay(reader)).again()
+        return reader
 
     def _widened(self, query: Query) -> Query:
         return query.model_copy(update={"envelope_id": ()}) if self._fault == "envelope filter ignored" else query
@@ -78,6 +89,26 @@ class FaultySource(_Wrapper):
         if self._fault == "probe raises" and any(result.state == "failed" for result in results):
             raise SourceFailed("planted")
         return results
+
+
+class Replay:
+    """A reader that returns the batches of its first reading again."""
+
+    def __init__(self, reader: Reader) -> None:
+        self._reader, self._batches, self._next = reader, list[Batch](), 0
+
+    def again(self) -> "Replay":
+        self._next = 0
+        return self
+
+    async def read(self, want: int, max_calls: int) -> Batch:
+        if self._next == len(self._batches):
+            self._batches.append(await self._reader.read(want, max_calls))
+        self._next += 1
+        return self._batches[self._next - 1]
+
+    def hint(self, position: Position) -> Hint:
+        return self._reader.hint(position)
 
 
 class FaultyReader(_Wrapper):
@@ -100,6 +131,13 @@ class FaultyReader(_Wrapper):
                 return msgspec.structs.replace(batch, records=records, bad_records=Counter())
             case "no as_of":
                 self._budget.as_of = None
+            case "wrong order":
+                records.reverse()
+            case "record returned twice":
+                records = records[:1] + records
+            case "second type ignored":
+                kept = self._request.query.model_copy(update={"type": self._request.query.type[:1]})
+                records = [record for record in records if matches_type(kept, record.type, record.provider_type)]
             case "ties split at page edges" if len(self._request.position) > 1:
                 # The page begins with a new microsecond.
                 records = [record for record in records if record.key[0] != self._request.position[0]]
@@ -107,6 +145,11 @@ class FaultyReader(_Wrapper):
 
 
 class FaultyRecord(_Wrapper):
+    @property
+    def key(self) -> Key:
+        key: Key = self._wrapped.key
+        return (key[0] + 2 * HOUR, *key[1:]) if self._fault == "time zone ignored" else key
+
     def event(self) -> Event:
         event: Event = self._wrapped.event()
         return msgspec.structs.replace(event, data={}) if self._fault == "data dropped" else event
