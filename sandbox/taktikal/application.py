@@ -80,11 +80,18 @@ class Emulator(Instrumented):
             logs = self._selector.ordered(query)
             if self.options.split_items == "by_item":
                 items = [item for log in logs for item in self._render(log, query)]
+                self._check_skip(query, len(items))
                 items = items[query.skip : query.skip + query.take]
             else:
+                self._check_skip(query, len(logs))
                 logs = logs[query.skip : query.skip + query.take]
                 items = [item for log in logs for item in self._render(log, query)]
         return items[: self._bytes_allow(items)]
+
+    def _check_skip(self, query: Query, items: int) -> None:
+        if self.options.beyond_the_end != "empty" and 0 < query.skip >= items:
+            status = 404 if self.options.beyond_the_end == "refused" else 500
+            raise VendorError(status, "ArgumentOutOfRangeException", "Skip exceeds the number of results")
 
     def _bytes_allow(self, items: list[dict[str, Any]]) -> int:
         """Return the number of items that fit into a response: at least one."""

@@ -28,7 +28,8 @@ class EmulatorOptions(HistoryOptions):
     (different in every call); `end_inclusive`, `start_exclusive`; `query_precision`: precision to which the range's
     ends are truncated; `max_take`: the largest `Take`; a larger one is silently `cut`, `refused`, `refused_unnamed`
     (by an error without a parameter), or replaced by half of the largest, a `default` (`take_beyond`); `max_skip`: the
-    largest `Skip`; after a larger one the response is `empty`, or begins with the `first` item (`skip_beyond`);
+    largest `Skip`; after a larger one the response is `empty`, or begins with the `first` item (`skip_beyond`); a
+    `Skip` of all items (`beyond_the_end`) returns an `empty` response, is `refused` by a 404, or `fails` by a 500;
     `max_bytes` of a response's items, at least one item; `key_dates`: whether dates apply together with a `ProcessKey`;
     `key_case`: whether a `ProcessKey` in another letter case, or with trailing blanks, is different (SQL Server's
     default collation ignores both).
@@ -64,6 +65,7 @@ class EmulatorOptions(HistoryOptions):
     take_beyond: Literal["cut", "refused", "refused_unnamed", "default"] = "cut"
     max_skip: int | None = None
     skip_beyond: Literal["empty", "first"] = "empty"
+    beyond_the_end: Literal["empty", "refused", "fails"] = "empty"
     max_bytes: int | None = None
     key_dates: Literal["honoured", "ignored"] = "honoured"
     key_case: Literal["honoured", "ignored"] = "ignored"

@@ -68,6 +68,10 @@ TAKTIKAL: dict[str, dict[str, Any]] = {
     "totals-capped": {"total_cap": 12},
     "totals-capped-as-answers": {"total_cap": 15, "max_take": 15},
     "totals-capped-creation": {"total_cap": 8, "max_take": 15, "range_selects": "creation", "order": "oldest"},
+    "refused-beyond-the-end": {"beyond_the_end": "refused"},
+    "fails-beyond-the-end-of-pages": {"beyond_the_end": "fails", "max_take": 15},
+    "refused-beyond-the-end-without-totals": {"beyond_the_end": "refused", "totals": "absent", "max_take": 15},
+    "fails-beyond-the-end-creation": {"beyond_the_end": "fails", "totals": "absent", "range_selects": "creation"},
     "asp-net-dates": {"dates": "asp_net", "created_precision": "milliseconds"},
     "rfc-1123-dates": {"dates": "rfc_1123", "created_precision": "seconds"},
 }  # fmt: skip

@@ -147,14 +147,25 @@ class PagedReader(ListReader):
     async def _pass(self, within: DateRange, total: int) -> tuple[list[ActivityPage], int | None]:
         """Return the pages of one pass, and the list's end; None if it continues without new items."""
         pages: list[ActivityPage] = []
+        refused: dict[int, SourceFailed] = {}  # by `Skip`
+
+        async def fetch(take: int, skip: int) -> ActivityPage | None:
+            """Return None for an error, by which some servers end a list; `_behind` shows whether it does."""
+            try:
+                return await self._fetch(within, min(self.most, take), skip)
+            except TakeRefused:
+                raise
+            except SourceFailed as error:
+                refused[skip] = error
+                return None
 
         async def fill(skip: int, stop: int) -> int:
             """Fetch from `skip` up to `stop`, in several responses if the server truncates them; return the end of the
             last one, 0 without any."""
             end, before = 0, list[ActivityPage]()
             while skip < stop:
-                page = await self._fetch(within, min(self.most, stop - skip), skip)
-                if page.length == 0:
+                page = await fetch(stop - skip, skip)
+                if page is None or page.length == 0:
                     break
                 # The last process of the one before may be repeated.
                 self.facts.cuts.update(self.facts.places(one) for one in before if adds_to(one.processes, page))
@@ -167,12 +178,14 @@ class PagedReader(ListReader):
         step = self.most
         total = min(max(total, 1), step * _AT_ONCE)  # a total may be far too high
         end = max(await gather_all(fill(skip, min(skip + step, total)) for skip in range(0, total, step)))
+        if refused and (not pages or min(refused) < end):
+            raise refused[min(refused)]
         known, old, skip = {key for page in pages for key in keys_of(page)}, 0, end
         while True:
             if old == _OLD and await self.is_endless(within):
                 return pages, None  # the server limits or ignores `Skip`
-            page = await self._fetch(within, self.most, skip)
-            if page.length == 0:
+            page = await fetch(self.most, skip)
+            if page is None or page.length == 0:
                 return pages, end
             pages.append(page)
             end = skip + await self.places(page, within)

@@ -9,7 +9,7 @@ rules that applies determines whether a list is complete:
 3. One from the last process on that contains it alone ends the list, if a process many times larger would fit, and no
    total promises more.
 4. An empty response after the last process ends the list, if such a process would fit in the one before, or a process
-   after as long a `Skip` in the account shows that this is no limit of `Skip`.
+   after as long a `Skip` in the account shows that this is no limit of `Skip`. An error ends it in the first case.
 5. Otherwise the total decides, because a limit of bytes or of `Skip` may hide the rest. If it promises more, the range
    is read in parts, and without parts again: the third time, `PagedReader` believes an end that the responses show.
    Otherwise the times without a known process are read, because all limits may end at one place (`_apart`).
@@ -23,6 +23,7 @@ The faults are switches of the emulator. `tests/paging/test_exactly_once.py` rea
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from contextlib import nullcontext, suppress
 from functools import partial
 from itertools import pairwise
 
@@ -94,12 +95,14 @@ class ListReader(ListCalls):
             has_room = has_skipped and facts.has_room(last, pages)
             if has_room and claimed <= length and facts.has_room(last, pages, _AMPLE):
                 return 0
-        behind = await self.after(within, places, "skip" if places else "again")
+        behind = await self.after(within, places, "again" if not places else "end" if has_skipped else "skip")
         is_one = "ProcessKey" in self.filters and length == 1
         if is_one and behind is not None and not behind.length and pages[0].items == 1:
             await self._sample_account(pages[0])
         if behind is None:
-            has_skipped = False
+            if has_skipped and has_room:
+                return 0  # some servers refuse a `Skip` after the last process
+            has_skipped = has_skipped and places > 0 and (places > 1 or await self._skips(places))
         elif behind.length or places == 0 or (has_skipped and (is_one or has_room or await self._skips(places))):
             return behind.length
         return await self._total_lacks(within, places, lengths, known, claimed, behind, has_skipped)
@@ -119,9 +122,11 @@ class ListReader(ListCalls):
         facts, length = self.facts, max(lengths)
         counted = await self._counted(within)
         if behind is None and counted is None:
-            # Nothing shows more: a page that waits or fails is better than one that may lack most of its events.
-            behind, _ = await self.take(within, BEHIND, places)
-            if behind.length:
+            # Nothing shows more: a page that waits or fails is better than one that may lack most of its events. After
+            # a `Skip` that took effect, an error is the end of the list, unless `_apart` finds more.
+            with suppress(SourceFailed) if has_skipped else nullcontext():
+                behind, _ = await self.take(within, BEHIND, places)
+            if behind is not None and behind.length:
                 return behind.length
         claim = await self.corrected(claimed) if claimed > length else 0
         # Processes may have been removed since.
@@ -137,7 +142,7 @@ class ListReader(ListCalls):
             return lacking
         is_doubtful = not has_skipped or is_larger or is_withdrawn
         if is_doubtful or counted not in lengths:
-            is_consistent = counted is None and behind is not None and not is_doubtful
+            is_consistent = counted is None and not is_doubtful
             self.doubts.add(UNCOUNTED if is_consistent else UNPROVEN)
         agrees = counted in lengths
         return 0 if is_doubtful and agrees else await self._apart(within, length, list(known), agrees=agrees)
@@ -152,7 +157,7 @@ class ListReader(ListCalls):
         times = [ticks // 10 for one in known for ticks in selected_ticks(one, facts.selects)]
         edges = [within.start, *sorted(time for time in times if within.start <= time < within.end), within.end]
         gaps = [gap for start, end in pairwise(edges) if (gap := DateRange.inside(start + SECOND, end)) is not None]
-        is_certain = not agrees and not any(map(self._is_unavailable, ("total", "skip", "again", "skip of all")))
+        is_certain = not agrees and not any(map(self._is_unavailable, ("total", "skip", "end", "again", "skip of all")))
         if not gaps and is_certain and length >= min(facts.cuts, default=MAX_TAKE):
             return _TRUNCATED  # as a response of this length was, and no other time shows the opposite
         gaps = sorted(gaps, key=lambda gap: gap.start - gap.end)[:_GAPS]

@@ -74,7 +74,7 @@ class RangeLoader(PagedReader):
             if is_truncated and (lacking > JOINED or self.facts.is_past(within.end)):
                 self.facts.cut(page)
             is_limited = (is_truncated or take == self.most) and self.facts.recall("limited pages") is None
-            behind = await self.after(within, _FEW * places, most=1) if is_limited else None
+            behind = await self.after(within, _FEW * places, "end", most=1) if is_limited else None
             return TooMany(places + lacking, few=behind is not None and behind.length == 0)
         if total not in (None, page.length, page.items) and await self.count(within) == total:
             self.facts.contradicted(total, page.length)

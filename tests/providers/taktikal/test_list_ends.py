@@ -1,0 +1,41 @@
+"""Servers that answer with an error where they should answer with an empty list."""
+
+from typing import Any
+
+import pytest
+
+from app.domain.errors import SourceFailed
+from app.domain.times import DAY
+from app.providers.taktikal.client import WHOLE, DateRange
+from app.providers.taktikal.list_reader import UNCOUNTED
+from sandbox.taktikal.query import Query, VendorError
+from tests.providers.taktikal.test_loading import BASE, company, keys, loader
+
+
+@pytest.mark.parametrize("beyond", ["refused", "fails"])
+@pytest.mark.parametrize("cap", [None, 4])
+@pytest.mark.parametrize("totals", ["sent", "absent"])
+async def test_an_error_after_the_last_process_ends_a_list(beyond: Any, cap: Any, totals: Any) -> None:
+    """Regression: without totals each request failed, and with them each had a reason."""
+    emulator = company(20, apart=DAY, beyond_the_end=beyond, max_take=cap, totals=totals, range_selects="creation")
+    found = loader(emulator, "creation", False)
+    for _ in range(2):  # cold and warm
+        assert keys(await found.everything(WHOLE)) == [f"sp{number:03d}" for number in range(20)]
+        assert keys(await found.everything(DateRange.around(BASE - 3 * DAY, BASE - 2 * DAY))) == ["sp003"]
+    assert found.doubts <= ({UNCOUNTED} if totals == "absent" else set())
+
+
+@pytest.mark.parametrize("totals", ["sent", "absent"])
+async def test_a_page_that_always_fails_ends_no_list(totals: Any) -> None:
+    """The processes after the third are not in any response."""
+    emulator = company(10, max_take=3, totals=totals)
+    items = emulator.items
+
+    def broken(query: Query) -> list[dict[str, Any]]:
+        if query.skip < 4 <= query.skip + min(query.take, 3):
+            raise VendorError(500, "Exception", "An entry cannot be read")
+        return items(query)
+
+    emulator.items = broken  # type: ignore[method-assign]
+    with pytest.raises(SourceFailed):
+        await loader(emulator, "creation", False).everything(WHOLE)
