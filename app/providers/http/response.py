@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import zlib
+from codecs import BOM_UTF8
 from collections.abc import AsyncIterator, Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -96,17 +97,17 @@ async def read_bounded(chunks: AsyncIterator[bytes], most: int, turn: asyncio.Se
 
 
 def decode_body(headers: Mapping[str, str], raw: bytes, most: int) -> bytes:
-    """Return the body without its content encoding, at most `most` bytes.
+    """Return the body without its content encoding and byte order mark, at most `most` bytes.
 
     The first bytes decide, not the header: proxies and frameworks send `Content-Encoding: utf-8` with plain text, or
     omit `gzip`. Raises SourceFailed, and TruncatedResponse for gzip without its end."""
     if raw.startswith(_GZIP):
-        return _gunzip(raw, most)
+        return _gunzip(raw, most).removeprefix(BOM_UTF8)
     encoding = headers.get("content-encoding", "identity").strip().lower()
     if encoding not in ("identity", "") and not _is_plain(raw):
         what = f"has the content encoding {word(encoding)}, which the gateway did not ask for and cannot read"
         raise SourceFailed(f"the provider's response {what}: look for a proxy on the way that compresses")
-    return raw
+    return raw.removeprefix(BOM_UTF8)
 
 
 def _is_plain(raw: bytes) -> bool:

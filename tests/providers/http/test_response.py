@@ -45,7 +45,9 @@ PACKED = gzip.compress(b"x" * 500, mtime=0)
     [
         ("gzip", PACKED, b"x" * 500), ("x-gzip", PACKED, b"x" * 500), (None, PACKED, b"x" * 500),
         ("utf-8", b'[{"a": 1}]', b'[{"a": 1}]'), ("br", b" []", b" []"), ("gzip", b"{}", b"{}"), ("none", b"", b""),
-        ("UTF-8", b"\xef\xbb\xbf[]", b"\xef\xbb\xbf[]"), ("gzip, utf-8", PACKED, b"x" * 500),
+        ("UTF-8", b"\xef\xbb\xbf[]", b"[]"), ("gzip, utf-8", PACKED, b"x" * 500),
+        (None, b"\xef\xbb\xbfnull", b"null"), (None, b"\xef\xbb\xbf", b""),
+        ("gzip", gzip.compress(b"\xef\xbb\xbfnull", mtime=0), b"null"),
         ("gzip", PACKED[:-6], SourceUnavailable), ("gzip", b"\x00no gzip", SourceFailed),
         ("gzip", PACKED + b"more", SourceFailed), ("gzip", PACKED + PACKED, SourceFailed),
         ("gzip, gzip", gzip.compress(PACKED, mtime=0), PACKED), ("gzip", b"\x1f\x8b[]", SourceFailed),
