@@ -31,7 +31,7 @@ class LogEnd:
         self.is_settled = False  #: whether the end is certain
         self._is_doubtful = self._is_refused = self._looked_at_first = False
         self.lengths: dict[int, int] = {}  #: rows of each page; 0 for one that repeats another
-        self._claimed = 0  # the largest total
+        self.claimed = 0  #: the largest total
         self.proven = 0  #: an end after which no row was
         self._agrees: set[int] = set()  # pages that end at their own total, and announce no other
         self.grown: set[int] = set()  #: pages after the end whose rows were added during the walk: they show it, too
@@ -63,7 +63,7 @@ class LogEnd:
             if before < (self.end or 0):
                 self._is_refused = self.is_short = True
             return
-        self._claimed = max(self._claimed, total)
+        self.claimed = max(self.claimed, total)
         if rows and before >= total:
             self._beyond.add(page)
             self._gap = 1 if rows < self._size else self._gap
@@ -140,7 +140,7 @@ class LogEnd:
         # It shows the end alone if its total agrees, and the server sends longer ones.
         is_shown = short in self._agrees and not self._exceeds and self._is_longer(lengths[short])
         if not later and not is_shown:
-            if lengths[short] or self._claimed <= (short - 1) * size or short in self.read_again:
+            if lengths[short] or self.claimed <= (short - 1) * size or short in self.read_again:
                 return short + 1
             # An empty page within the total: one after the total would be empty in any case, and prove nothing.
             self.read_again.add(short)
@@ -168,7 +168,7 @@ class LogEnd:
                 raise LogMoved  # the page behind is not this one: rows have moved to this one
             self._looked_behind.add(last)
             return last + 1
-        self.may_be_twins |= self._may_be_cut and self._claimed != self.end
+        self.may_be_twins |= self._may_be_cut and self.claimed != self.end
         self._show(last, min(later))
         return None
 

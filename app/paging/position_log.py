@@ -75,6 +75,13 @@ class PositionLog(Generic[R]):
         if has_moved:
             raise LogMoved
 
+    def confirm(self, response: Response[R]) -> None:
+        """Add a page read again. Raises LogMoved if it has other rows, or more of those that totals counted."""
+        new = response.rows[len(self.steadiness.pages[response.page].rows) :]
+        self.steadiness.confirm(response)
+        if self.ending.claimed > self.total and any(self.was_there(row, _FRESH) for row in new):
+            raise LogMoved
+
     def forget(self, page: int) -> None:
         """Drop the rows of a page, which is read again."""
         for number in range((page - 1) * self.size, page * self.size):

@@ -582,6 +582,23 @@ def total_of(log: FakeLog, since: int, until: int) -> tuple[int, str]:
     return total.value, total.relation
 
 
+@pytest.mark.parametrize("call", range(1, 9))
+@pytest.mark.parametrize("count", [30, 130])
+def test_rows_inserted_between_the_ends_of_a_count_make_it_an_estimate(count: int, call: int) -> None:
+    """Ten old rows of one time, before the window and below its rows, as if they had been restored."""
+    log = FakeLog(rows_of(count, DAY // 8), random.Random(1))
+    since, old = log.rows[20][0], log.rows[3][0]
+
+    def insert() -> None:
+        log.calls += 1
+        if log.calls == call:
+            log.rows[4:4] = [(old, 1000 + n) for n in range(10)]
+
+    log._move = insert  # type: ignore[method-assign]
+    value, relation = total_of(log, since, since + 1)
+    assert value == 1 or relation == "estimate"
+
+
 @pytest.mark.parametrize("size", [5, 50])
 def test_an_unreadable_row_outside_the_pages_read_makes_a_count_an_estimate(size: int) -> None:
     rows = [(NOW - DAY + n * SECOND, n) for n in range(400)]

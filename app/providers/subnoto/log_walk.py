@@ -176,7 +176,7 @@ class LogWalk:
             if self.chain is not None:
                 self.chain.add(responses[0])
             elif again:
-                self.reader.steadiness.confirm(responses[0])
+                self.reader.log.confirm(responses[0])
             else:
                 self.reader.add(responses)
                 if self.reader.ending.repeated is not None:

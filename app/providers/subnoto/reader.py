@@ -97,14 +97,15 @@ class SubnotoReader:
         first = span.position[0] if self._is_first else self._begun[-1] if len(self._begun) > 1 else begin
         last = end if taken.ended else taken.complete_until
         low, high = sorted((first, last))
-        misplaced = [time for time in self.walk.reader.log.order.misplaced.values() if low <= time < high]
+        misplaced = self.walk.reader.log.order.misplaced
         misses, settled = 0, self._request.now - self.walk.skew
         if order is not None and self._is_first and (taken.ended or not self._numbered):
             misses = await order.missing(low, high, misplaced, 1 + taken.ended, settled)
             begun = [order.begin(first, ascending=self._ascending), *([first] if first != begin else [])]
             self._begun = [] if taken.ended else begun
         elif order is not None and taken.ended and self._begun and not self.walk.moves:
-            misses = await order.lacking(self._begun[0], first, last, settled) - len(misplaced)
+            misses = await order.lacking(self._begun[0], first, last, settled)
+            misses -= len([time for time in misplaced.values() if low <= time < high])
             self._begun = []
         self._is_unsorted |= order is not None and order.is_lacking
         return misses if misses > 0 and await self.walk.is_unmoved() else 0

@@ -167,7 +167,10 @@ class SubnotoSource:
             agreed = [await end.is_confirmed() for end in ends]
             if False in agreed and not is_again:
                 return await self._count(stream, query, since, until, spent, is_again=True)
-            is_steady = False not in agreed and (agreed[0] is not None or await ends[0].walk.is_unmoved())
+            # If new records are before the others, only the second end was counted with them.
+            has_grown = ends[0].walk.reader.ending.end != ends[1].walk.reader.ending.end
+            is_sure = agreed[0] is not None and not has_grown
+            is_steady = False not in agreed and (is_sure or await ends[0].walk.is_unmoved())
         except SourceForbidden:
             return None
         # Check again: if the server has refused the types meanwhile, the rest was counted with all types.

@@ -8,7 +8,7 @@ numbers of records before a time are compared. A server that refuses or ignores 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from operator import ge
 
@@ -42,18 +42,19 @@ class TimeOrder:
         self._total, self._shown = 0, list[LogRow]()  # rows of the log, and of all pages
         self.is_lacking = False
 
-    async def missing(self, low: int, high: int, misplaced: Iterable[int], calls: int, settled: int) -> int:
+    async def missing(self, low: int, high: int, misplaced: Mapping[int, int], calls: int, settled: int) -> int:
         """Return how many records of [low, high) at least are not among the rows read, which contain all others of
-        that window; 0 if unknown. `misplaced`: own times of rows known to be elsewhere. Rows that are added meanwhile
-        are younger than `settled`. Makes at most `calls` calls (1 or 2) if none is missing, and none if more are needed
-        or the whole log was read.
+        that window; 0 if unknown. `misplaced`: own times of rows known to be elsewhere, by number. Unreadable rows
+        count as found, because the order of time has them, too. Rows that are added meanwhile are younger than
+        `settled`. Makes at most `calls` calls (1 or 2) if none is missing, and none if more are needed or the whole log
+        was read.
 
         Rows before the first one read are older than the window, and those after the last one newer, or have wrong
         times. Therefore only an edge with unread rows behind it is compared. If that shows more records than expected,
         the other edge is, too, because unreadable records may come first or last."""
         read = self._read
-        times = [row.time for row in read.rows if row.time is not None and not row.bad]
-        found = len([time for time in (*times, *misplaced) if low <= time < high])
+        times = {**{number: row.time for number, row in enumerate(read.rows, read.first)}, **misplaced}
+        found = len([time for time in times.values() if time is not None and low <= time < high])
         expected = {low: read.rank(low), high: read.rank(high)}
         bounds = {edge: (rank, rank) for edge, rank in expected.items()}
         open_edges = [low] * (not read.from_start) + [high] * (not read.to_end)
@@ -108,7 +109,7 @@ class TimeOrder:
         if (found := await self.bounds([time])) is None:
             return None
         [(least, most)] = found
-        return least - max(0, self._total - self._read.end) <= self._read.rank(time) <= most
+        return least <= self._read.rank(time) <= most
 
     async def bounds(self, edges: Sequence[int], ranks: Sequence[int] = ()) -> list[Bounds] | None:
         """Return the bounds of the number of records before each of the times, which are near each other. `ranks`:

@@ -141,6 +141,24 @@ async def test_a_last_page_that_is_truncated_hides_no_record(
     assert await reader(emulator, since=inside.NOW_MICROS).rank() == count
 
 
+async def test_a_last_page_that_is_complete_when_read_again_hides_no_record(
+    order: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The server truncates its first response, and refuses the row after the end that this one shows."""
+    emulator, send, truncated = emulator_of(5), SubnotoClient.list_logs, [3]
+
+    async def list_logs(*given: Any) -> list[tuple[int, LogPage]]:
+        found = [(page, sent) for page, sent in await send(*given)]
+        if given[3] == 1:
+            return [(page, LogPage([], 0, "", refusal=SourceFailed("refused"))) for page, _ in found]
+        return [
+            (page, replace_struct(sent, rows=sent.rows[: truncated.pop() if truncated else 50])) for page, sent in found
+        ]
+
+    monkeypatch.setattr(SubnotoClient, "list_logs", list_logs)
+    assert sorted(await numbers(reader(emulator, order))) == [0, 1, 2, 3, 4]
+
+
 @pytest.mark.parametrize("step", [1000, 86_400_000 // 4])
 async def test_a_server_that_ignores_the_order_is_reported(
     step: int, order: str, monkeypatch: pytest.MonkeyPatch
@@ -223,6 +241,26 @@ async def test_a_count_of_rows_that_have_times_of_their_neighbours_is_an_estimat
     log[:4] = [record._replace(timestamp=record.timestamp + 3 * 86_400_000) for record in log[:4]]
     count = reader(emulator, since=BASE + DAY)
     assert count.lacks_rows(await count.rank())
+
+
+async def test_an_unreadable_record_of_a_narrow_window_is_not_missing(
+    order: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The order of time has it, too: it is counted once, and the batch is proven."""
+    emulator, send, bad = emulator_of(600, step=600_000), SubnotoClient.list_logs, {370, 371, 380}
+
+    async def list_logs(*given: Any) -> list[tuple[int, LogPage]]:
+        found = await send(*given)
+        for row in [row for _, page in found for row in page.rows]:
+            data = row.sent.event_data
+            row.bad = isinstance(data, dict) and data["n"] in bad
+        return found
+
+    monkeypatch.setattr(SubnotoClient, "list_logs", list_logs)
+    since, until = (BASE + n * 600 * SECOND for n in (355, 390))
+    batch = await reader(emulator, order, since=since, until=until).read(100, 64)
+    assert [len(batch.records), batch.ended, batch.bad_records.total()] == [32, True, 3]
+    assert (batch.reason, batch.unproven) == (None, False)
 
 
 async def test_lists_without_the_records_that_totals_count_are_reported(order: str) -> None:
