@@ -38,6 +38,10 @@ TWINS = (
 T = TypeVar("T")
 
 
+class Contradiction(SourceFailed):
+    """The provider's responses contradict each other: a failure of the whole list, not of one call."""
+
+
 class Effort(msgspec.Struct):
     """Calls for one window, of which those with a process that no earlier response contained are fruitful. Several
     faults of a server at a time could otherwise cost thousands of calls for a few processes."""
@@ -47,12 +51,12 @@ class Effort(msgspec.Struct):
     keys: set[str] = msgspec.field(default_factory=set)
 
     def add(self, keys: set[str]) -> None:
-        """Record a response. Raises SourceFailed after too many without new processes."""
+        """Record a response. Raises Contradiction after too many without new processes."""
         self.calls += 1
         self.fruitful += not keys <= self.keys
         self.keys |= keys
         if self.calls > _CALLS + _CALLS_EACH * self.fruitful:
-            raise SourceFailed(
+            raise Contradiction(
                 f"the provider's responses contradict each other: {self.calls} do not show which of"
                 f" {len(self.keys)} signing processes are all; a narrower query may work"
             )
@@ -201,8 +205,8 @@ class ListCalls(msgspec.Struct):
         return shares and self.facts.has_twins
 
     async def _check_part(self, process: Process, within: DateRange) -> None:
-        """Raise SourceFailed if a response for a range, with a single item, lacks another one of its process, which has
-        entries on later days of the range, and no `Skip` returns it."""
+        """Raise Contradiction if a response for a range, with a single item, lacks another one of its process, which
+        has entries on later days of the range, and no `Skip` returns it."""
         facts, times = self.facts, selected_ticks(process, None)
         later = DateRange((max(times, default=0) // 10 // DAY + 1) * DAY, min(within.end, facts.latest - 2 * DAY))
         checked = facts.recall("parts") or 0
@@ -213,6 +217,6 @@ class ListCalls(msgspec.Struct):
         calls = [(later, 0, 1), (beyond, 0, 0), (within, 1, 0)]  # with the number of processes that shows the part
         found = [await one.after(part, skip, "part", most=1) for part, skip, _ in calls]
         if all(page is not None and page.length == number for page, (*_, number) in zip(found, calls, strict=True)):
-            raise SourceFailed(
+            raise Contradiction(
                 "the provider truncates responses, and returns no other part of an envelope than the first"
             )

@@ -9,7 +9,7 @@ from itertools import pairwise
 from app.domain.errors import SourceFailed
 from app.providers.http.concurrency import gather_all
 from app.providers.taktikal.client import DateRange, TakeRefused
-from app.providers.taktikal.list_calls import TWINS
+from app.providers.taktikal.list_calls import TWINS, Contradiction
 from app.providers.taktikal.list_reader import UNPROVEN, ListReader
 from app.providers.taktikal.models import content_of, contents_of, shares_twins
 from app.providers.taktikal.observations import adds_to, keys_of
@@ -153,7 +153,7 @@ class PagedReader(ListReader):
             """Return None for an error, by which some servers end a list; `_behind` shows whether it does."""
             try:
                 return await self._fetch(within, min(self.most, take), skip)
-            except TakeRefused:
+            except (TakeRefused, Contradiction):
                 raise
             except SourceFailed as error:
                 refused[skip] = error

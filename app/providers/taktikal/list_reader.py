@@ -23,7 +23,6 @@ The faults are switches of the emulator. `tests/paging/test_exactly_once.py` rea
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from contextlib import nullcontext, suppress
 from functools import partial
 from itertools import pairwise
 
@@ -33,7 +32,7 @@ from app.domain.errors import SourceFailed, SourceTimeout, SourceUnavailable
 from app.domain.times import SECOND
 from app.providers.http.concurrency import gather_all
 from app.providers.taktikal.client import MAX_TAKE, WHOLE, DateRange
-from app.providers.taktikal.list_calls import BEHIND, ListCalls
+from app.providers.taktikal.list_calls import BEHIND, Contradiction, ListCalls
 from app.providers.taktikal.observations import adds_to, keys_of, selected_ticks
 from app.providers.taktikal.wire import ActivityPage, Process
 
@@ -124,8 +123,11 @@ class ListReader(ListCalls):
         if behind is None and counted is None:
             # Nothing shows more: a page that waits or fails is better than one that may lack most of its events. After
             # a `Skip` that took effect, an error is the end of the list, unless `_apart` finds more.
-            with suppress(SourceFailed) if has_skipped else nullcontext():
+            try:
                 behind, _ = await self.take(within, BEHIND, places)
+            except SourceFailed as error:
+                if not has_skipped or isinstance(error, Contradiction):
+                    raise
             if behind is not None and behind.length:
                 return behind.length
         claim = await self.corrected(claimed) if claimed > length else 0
