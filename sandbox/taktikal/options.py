@@ -21,18 +21,18 @@ class EmulatorOptions(HistoryOptions):
     two items, each with half of its log, and `Take`, `Skip` and the total count processes (`by_process`) or items
     (`by_item`); `tied_entries`: whether the order of entries of one tick changes with every call.
 
-    Behaviour: `range_selects` processes with any entry in the range (`activity`), created in it, or whose newest
-    entry is in it (`last_update`); `wrong_times`: the server has year 1, 1970 or 2099 as the creation and last update
-    of every tenth process; `year_one`: whether it accepts dates before 1753; `logs` come `whole` or `trimmed` to the
+    Behaviour: `range_selects` processes with any entry in the range (`activity`), created in it, or whose newest entry
+    is in it (`last_update`); `wrong_times`: the server has year 1, 1970 or 2099 as the creation and last update of
+    every tenth process; `year_one`: whether it accepts dates before 1753; `logs` come `whole` or `trimmed` to the
     range; `order` of the array by creation, `shuffled_stable` (random, but equal in every call) or `shuffled`
     (different in every call); `end_inclusive`, `start_exclusive`; `query_precision`: precision to which the range's
-    ends are truncated; `max_take`: the largest `Take`; a larger one is silently `cut`, `refused`, `refused_unnamed`
-    (by an error without a parameter), or replaced by half of the largest, a `default` (`take_beyond`); `max_skip`: the
-    largest `Skip`; after a larger one the response is `empty`, or begins with the `first` item (`skip_beyond`); a
-    `Skip` of all items (`beyond_the_end`) returns an `empty` response, is `refused` by a 404, or `fails` by a 500;
-    `max_bytes` of a response's items, at least one item; `key_dates`: whether dates apply together with a `ProcessKey`;
-    `key_case`: whether a `ProcessKey` in another letter case, or with trailing blanks, is different (SQL Server's
-    default collation ignores both).
+    ends are truncated; `max_take`: the largest `Take`; a larger one is silently `cut`, `refused`, `refused_unnamed` (by
+    an error without a parameter), `fails` by a 500, or is replaced by half of the largest, a `default` (`take_beyond`);
+    `max_skip`: the largest `Skip`; after a larger one the response is `empty`, or begins with the `first` item
+    (`skip_beyond`); a `Skip` of all items (`beyond_the_end`) returns an `empty` response, is `refused` by a 404, or
+    `fails` by a 500; `max_bytes` of a response's items, at least one item; `key_dates`: whether dates apply together
+    with a `ProcessKey`; `key_case`: whether a `ProcessKey` in another letter case, or with trailing blanks, is
+    different (SQL Server's default collation ignores both).
 
     Totals: `sent` or `absent` (404); `total_lag_seconds` after the list; `total_offset` added to every total other than
     0, with a minimum of 0; `total_cap`: the largest.
@@ -62,7 +62,7 @@ class EmulatorOptions(HistoryOptions):
     start_exclusive: bool = False
     query_precision: Literal["ticks", "seconds", "minutes", "days"] = "ticks"
     max_take: int | None = None
-    take_beyond: Literal["cut", "refused", "refused_unnamed", "default"] = "cut"
+    take_beyond: Literal["cut", "refused", "refused_unnamed", "fails", "default"] = "cut"
     max_skip: int | None = None
     skip_beyond: Literal["empty", "first"] = "empty"
     beyond_the_end: Literal["empty", "refused", "fails"] = "empty"

@@ -81,6 +81,8 @@ def parse_query(parameters: list[tuple[str, str]], options: EmulatorOptions) -> 
             raise VendorError(400, "LessThanOrEqual", text, "Take")
         if "take" in sent and options.take_beyond == "refused_unnamed":
             raise VendorError(400, "ArgumentException", "Too many.")
+        if "take" in sent and options.take_beyond == "fails":
+            raise VendorError(500, "SqlException", "Execution Timeout Expired.")
         take = max(1, options.max_take // 2) if options.take_beyond == "default" else options.max_take
     skip = _integer(sent, "Skip", 0)
     if options.max_skip is not None and skip > options.max_skip:

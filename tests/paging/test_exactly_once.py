@@ -36,6 +36,7 @@ TAKTIKAL: dict[str, dict[str, Any]] = {
     "company-ids": {"entry_ids": "company", "letter_case": "pascal"},
     "cap-15": {"max_take": 15, "order": "shuffled"},
     "refused-over-15": {"max_take": 15, "take_beyond": "refused", "order": "shuffled"},
+    "fails-over-120": {"max_take": 120, "take_beyond": "fails"},
     "refused-over-3-creation": {
         "max_take": 3, "take_beyond": "refused", "range_selects": "creation", "events": 100,
     },

@@ -88,6 +88,8 @@ PARAMETERS = {
 #: open. Refused values of other filters prove nothing.
 _OF_WHAT_IS_THERE = frozenset({"processkey", "flowtype", "flowkey"})
 
+_LARGE_TAKE = 100  #: above which an error of the server may be that of a `Take`, or of a query that is too slow
+
 _TOTAL = "signing/activity/total"
 _NO_SUCH_CALL = frozenset({404, 405, 410, 501})
 _NOT_IN_OLDER = frozenset({"Search", "StatusFilter"})  #: filters that a server of the generation without totals ignores
@@ -155,9 +157,11 @@ class TaktikalClient:
             return None
         found = error_for(answer, code=error.code)
         take = int(paging.get("Take", "0"))
-        is_take = answer.status == 400 and take > 1 and ("take" in error.fields or not error.fields)
+        is_failure = answer.status == 500 and take > _LARGE_TAKE and "Skip" not in paging
+        is_take = is_failure or (answer.status == 400 and take > 1)
         # The vendor does not document the error of a refused `Take`: without a name, a smaller one shows it.
-        if is_take and (error.fields or await self._accepts(path, parameters, spent)):
+        is_named = "take" in error.fields
+        if is_take and (is_named or (not error.fields and await self._accepts(path, parameters, spent))):
             raise TakeRefused(found.detail, take)
         if answer.status == 400 and refused:
             names = ", ".join(PARAMETERS[name] for name in refused)
@@ -166,7 +170,11 @@ class TaktikalClient:
 
     async def _accepts(self, path: str, parameters: Mapping[str, str], spent: CallBudget) -> bool:
         """Whether the server accepts a refused query with a `Take` of 1."""
-        answer = await self._http.call("GET", path, spent, params={**parameters, "Take": "1"})
+        own = CallBudget(deadline=spent.deadline, role="hint")
+        try:
+            answer = await self._http.call("GET", path, own, params={**parameters, "Take": "1"})
+        finally:
+            spent.add(own)
         return answer.ok and not is_error(answer.body)
 
     async def is_older_server(self, within: DateRange, spent: CallBudget) -> bool:

@@ -11,6 +11,7 @@ from app.providers.taktikal.wire import ActivityPage
 
 _ROOM = 8  #: times the largest process so far that the next one may have
 AGAIN = 600 * SECOND  #: after which a possibly accidental observation is repeated
+_REFUSED = 3600 * SECOND  #: for which a refused `Take` is not repeated
 
 _HEAVY = 32 * 1024  #: bytes of a process above which responses are kept small
 _ANSWER = 12 * 1024 * 1024  #: bytes of such a response
@@ -36,7 +37,7 @@ class ResponseLimits(Observations):
         self._honoured_size = 0  # bytes of the largest response seen; a limit by bytes is not below it
         self._largest = 0  # largest bytes of a process
         self._weight = 0  # bytes of a process in recent responses
-        self._refused: int | None = None
+        self._refused: tuple[int, int] | None = None  # half of a refused `Take`, and the end of its validity
         self._cut: tuple[int, int] | None = None  # the last truncated response: its length and time
         self.cuts: set[int] = set()  # lengths of truncated responses: several, unless a limit by count truncates
         self._cuts_at: tuple[int, int] | None = None  # the server's limit, and the end of its validity
@@ -112,15 +113,16 @@ class ResponseLimits(Observations):
         self._cut = length, now
 
     def refuse(self, take: int) -> None:
-        """Record that a `take` above one was refused as too many."""
-        self._refused = take // 2 if self._refused is None else min(self._refused, take // 2)
+        """Record that a `take` above one was refused as too many. Valid for a time, because an outage may have been the
+        cause."""
+        self._refused = min(take // 2, self.cap or take), self._clock() + _REFUSED
         self.note("take_cap", self.cap, f"half of {take}, which was refused as too large a Take")
 
     @property
     def cap(self) -> int | None:
         """Return the observed limit of responses, or half of the refused `take`; None without a limit."""
-        cut = None if self._cuts_at is None or self._clock() > self._cuts_at[1] else self._cuts_at[0]
-        return min((cap for cap in (cut, self._refused) if cap is not None), default=None)
+        now = self._clock()
+        return min((cap for cap, end in filter(None, (self._cuts_at, self._refused)) if now <= end), default=None)
 
     @property
     def fitting(self) -> int:

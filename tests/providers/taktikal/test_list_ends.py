@@ -1,12 +1,12 @@
-"""Servers that answer with an error where they should answer with an empty list."""
+"""Servers that answer with an error after the last process of a list, or for a large `Take`."""
 
 from typing import Any
 
 import pytest
 
-from app.domain.errors import SourceFailed
+from app.domain.errors import SourceFailed, TemporaryFailure
 from app.domain.times import DAY
-from app.providers.taktikal.client import WHOLE, DateRange
+from app.providers.taktikal.client import MAX_TAKE, WHOLE, DateRange
 from app.providers.taktikal.list_reader import UNCOUNTED
 from sandbox.taktikal.query import Query, VendorError
 from tests.providers.taktikal.test_loading import BASE, company, keys, loader
@@ -39,3 +39,27 @@ async def test_a_page_that_always_fails_ends_no_list(totals: Any) -> None:
     emulator.items = broken  # type: ignore[method-assign]
     with pytest.raises(SourceFailed):
         await loader(emulator, "creation", False).everything(WHOLE)
+
+
+@pytest.mark.parametrize("selects", ["activity", "creation"])
+async def test_a_take_that_the_server_fails_for_is_halved_and_tried_again_after_an_hour(selects: Any) -> None:
+    """Regression: an account that its server can only return in parts was a failure for each request."""
+    emulator = company(300, max_take=120, take_beyond="fails", range_selects=selects)
+    found = loader(emulator, selects, False)
+    assert len(await found.everything(WHOLE)) == 300
+    assert 60 <= found.most <= 120
+    emulator.calls.reset()
+    assert len(await found.everything(WHOLE)) == 300
+    assert {call.status for call in emulator.calls.calls} == {200}
+    now = found.facts._clock()
+    found.facts._clock = lambda: now + DAY // 12
+    assert found.most == MAX_TAKE
+
+
+async def test_a_server_that_fails_for_any_take_has_no_limit() -> None:
+    emulator = company(300)
+    emulator.faults.answer(500, times=50)
+    found = loader(emulator)
+    with pytest.raises(TemporaryFailure):
+        await found.take(WHOLE, MAX_TAKE)
+    assert found.facts.cap is None
