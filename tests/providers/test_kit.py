@@ -2,7 +2,7 @@
 
 import random
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import pytest
 
@@ -100,6 +100,30 @@ async def test_each_record_is_read_once_in_both_orders(source_type: type[ListSou
     for one in ids:
         found = await source.find(decode_event_id(one).locator, CallBudget())
         assert [record.event().id for record in found].count(one) == 1
+
+
+@pytest.mark.parametrize("source_type", [ListSource, NewestFirstSource])
+@pytest.mark.parametrize("order", ["asc", "desc"])
+async def test_records_added_during_a_walk_repeat_and_hide_no_others(
+    source_type: type[ListSource], order: Literal["asc", "desc"], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rng = random.Random(6)
+    times = sorted(rng.choice([rng.randrange(SINCE, UNTIL), SINCE + 9 * DAY]) for _ in range(60))
+    source = source_type([item(time, id=f"r{number}") for number, time in enumerate(times)])
+    fetch = source.fetch
+
+    async def fetch_and_add(request: PageRequest) -> FetchedPage:
+        page = await fetch(request)
+        if rng.random() < 0.3:
+            late = item(rng.choice([rng.randrange(SINCE, UNTIL), SINCE + 9 * DAY]), id=f"late{len(source.items)}")
+            source.items = sorted([*source.items, late], key=lambda one: str(one["at"]))
+        return page
+
+    monkeypatch.setattr(source, "fetch", fetch_and_add)
+    ids = [record.event().provider_id for record in await records_of(source, Query(order=order), want=7)]
+    assert len(source.items) > 65
+    assert len(set(ids)) == len(ids)
+    assert {f"r{number}" for number in range(60)} <= set(ids)
 
 
 async def test_dense_and_sparse_times_take_few_calls_where_only_the_newest_are_first() -> None:

@@ -158,7 +158,7 @@ def test_an_external_provider_is_in_the_sandbox_of_every_worker(tmp_path: Path) 
     (tmp_path / "sandbox" / "outside" / "__init__.py").write_text(FILES[EMULATOR].replace("SIGNBOX", "OUTSIDE"))
     settings = {
         "GATEWAY_PROVIDERS_PATH": str(tmp_path / "providers"), "PYTHONPATH": str(tmp_path), "GATEWAY_AUTH": "off",
-        "SANDBOX_PROVIDERS": "",
+        "SANDBOX_PROVIDERS": "outside,subnoto,taktikal",
     }  # fmt: skip
     with serving("--sandbox", "--sandbox-events", "90", "--workers", "2", cwd=tmp_path, env=settings) as gateway:
         assert "outside (outside)" in gateway.greeting
