@@ -108,6 +108,10 @@ class LogWalk:
         """Read the row behind the end, and that of a chain before it, in pages of one row."""
         reader = self.reader
         found = await self.calls.list_pages([end + 1] if self.chain is None else [end, end + 1], 1, BEHIND)
+        if reader.ending.claimed > end and found and found[-1][1].refusal is not None:
+            # Perhaps for its number: then the server refuses the last row, too.
+            last = await self.calls.list_pages([end], 1, BEHIND)
+            self.calls.doubts.update([BEHIND] if last is None or last[0][1].refusal is not None else [])
         rows = [row for number, page in found or () if page.number in (None, number) for row in page.rows[:1]]
         self._behind = reader, end, rows
         self._total_differs = any(page.total != end for _, page in found or ())
