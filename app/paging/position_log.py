@@ -118,23 +118,27 @@ class PositionLog(Generic[R]):
             raise OddPages(len(rows))
         if response.number is not None and response.number < response.page:
             return ()
-        lengths = self.ending.pages()
+        lengths, is_equal = self.ending.pages(), are_equal(rows)
+        is_within = response.total is None or response.page * self.size <= response.total
+        # The server's pages may be smaller. Not compared with each page: a burst of twins has hundreds.
+        if is_equal and is_within and (len(rows) == self.size or self.size not in lengths.values()):
+            return rows
         for page in lengths:
             if page == response.page or not self._holds(page, rows):
                 continue
-            if self._are_twins(response, abs(page - response.page), has_full=self.size in lengths.values()):
+            if is_equal and not is_within and self._may_be_twins(response, abs(page - response.page)):
                 continue
             if page < response.page:
                 if page not in known:
                     return None
-                if is_equal := are_equal(rows):
+                if is_equal:
                     page = self._drop_repeats(response, [at for at in lengths if self._holds(at, rows)])
                 self.ending.repeat(page, lengths[page], response.page, is_sure=True, are_equal=is_equal)
                 return ()
             # The last page is this one, or one before it; or rows have moved to this one.
             for number in range((page - 1) * self.size, page * self.size):
                 self.rows.pop(number, None)
-            self.ending.repeat(response.page, len(rows), page, is_sure=False, are_equal=are_equal(rows))
+            self.ending.repeat(response.page, len(rows), page, is_sure=False, are_equal=is_equal)
         return rows
 
     def rows_of(self, page: int) -> list[R]:
@@ -161,14 +165,9 @@ class PositionLog(Generic[R]):
             self.forget(later)
         return page
 
-    def _are_twins(self, response: Response[R], pages: int, *, has_full: bool) -> bool:
-        """Whether a page may have the rows of one so many `pages` away because all of them are equal."""
-        rows = response.rows
-        if not are_equal(rows):
-            return False
-        if response.total is None or response.page * self.size <= response.total:
-            return len(rows) == self.size or not has_full  # the server's pages may be smaller
-        if len(rows) < self.size or self.ending.repeated is not None:
+    def _may_be_twins(self, response: Response[R], pages: int) -> bool:
+        """Whether a page after the total may have the rows of one so many `pages` away because all are equal."""
+        if len(response.rows) < self.size or self.ending.repeated is not None:
             return False
         self.ending.may_be_twins = True
         return pages < _TWIN_PAGES

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 from math import log2
+from typing import Any
 
 import pytest
 from hypothesis import assume, example, given
@@ -260,6 +261,24 @@ def test_equal_rows_after_the_end_are_no_twins_if_the_page_states_its_own_number
     assert taken.ended
     assert walk.ending.may_be_twins is not states_number
     assert not states_number or [row for _, row in taken.rows] == rows
+
+
+@pytest.mark.parametrize("count", [500, 5000])
+def test_a_burst_of_twins_is_compared_in_linear_time(count: int) -> None:
+    compared = 0
+
+    class Twin(Row):
+        def same_as(self, other: Any) -> bool:
+            nonlocal compared
+            compared += 1
+            return super().same_as(other)
+
+    walk: PositionReader[Row] = PositionReader(ascending=True, start=0, stop=100, skew=0, page_size=50, now=200)
+    while wanted := walk.wanted(count, 40):
+        rows = [Twin(10, 1)] * 50
+        walk.add([Response(page, rows if page * 50 <= count else [], count) for page in wanted])
+    assert len(walk.take().rows) == count
+    assert compared <= 5 * count
 
 
 def test_pages_larger_than_requested_are_detected() -> None:
