@@ -14,7 +14,8 @@ from tests.api.conftest import bearer
 
 pytest_plugins = ["schemathesis.pytest.plugin"]  # here only, because its import takes a second
 EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "25"))
-LISTEN = 0.4  #: seconds to wait for an event of a stream
+LISTEN = 5 if "FUZZ_EXAMPLES" in os.environ else 0.4  #: seconds to wait for an event of a stream
+TOO_LONG = b"Invalid HTTP request received."  #: uvicorn's response to a URL of more than 64 KiB
 
 config = SchemathesisConfig.from_dict(
     {
@@ -43,7 +44,9 @@ schema = schemathesis.openapi.from_dict(json.loads(openapi_text()), config=confi
 )
 def test_responses_match_the_document(case: schemathesis.Case, url: str, log: io.StringIO) -> None:
     timeout = LISTEN if case.path.endswith("/stream") else 30
-    case.call_and_validate(base_url=url, headers=bearer(), timeout=timeout)
+    response = case.call(base_url=url, headers=bearer(), timeout=timeout)
+    if response.content != TOO_LONG:
+        case.validate_response(response)
     assert "unexpected_error" not in log.getvalue()
 
 

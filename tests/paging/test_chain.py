@@ -74,7 +74,8 @@ def test_a_chain_is_a_contiguous_part_of_the_log_or_an_error(
             chain = reaching
             read(chain)
     except LogMoved:
-        assert most > 1 or twins or count < 200
+        is_last_removed = anywhere and chain.rows[-1] not in rows
+        assert most > 1 or twins or count < 200 or is_last_removed
 
 
 @pytest.mark.parametrize("behind", [[1, 3, 3, 1, 3, 1, 2, 1, 3, 2], [1, 3, 2, 1, 4, 5, 6, 7, 8, 9]])
