@@ -9,8 +9,9 @@ from functools import cached_property
 from typing import Any
 
 from app.domain.text import LONGEST, memoize
+from app.privacy.json_values import Rewriter, any_object, has_json_text, json_in
 from app.privacy.person_fields import plain_number
-from app.privacy.replacer import MASK, WITHIN, Rewriter, Span, Words, any_object, has_json_text, json_in, rewritten
+from app.privacy.replacer import MASK, WITHIN, Span, Words, rewritten
 from app.privacy.spelling import decoded, quick_letters
 
 _LINK_NAME = re.compile(r"(?:ur[il]|href|link)s?\Z")

@@ -9,8 +9,9 @@ from typing import Any
 import msgspec
 
 from app.domain.text import memoize, without_accents
+from app.privacy.json_values import Rewriter
 from app.privacy.person_fields import PRIVATE_ENDS, is_private_name, plain_number, words_of
-from app.privacy.replacer import MASK, MAX_TEXT, Rewriter, Span, Words, rewritten
+from app.privacy.replacer import MASK, MAX_TEXT, Span, Words, rewritten
 from app.privacy.spelling import decodings, letters_of, plain_spelling, quick_letters, quick_letters_of
 
 MAX_TEXTS = 524_288  #: characters of the texts of one record's `data` and `raw`; the texts behind are hidden whole

@@ -10,7 +10,8 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from app.domain.text import memoize, without_accents
-from app.privacy.replacer import MASK, any_object, json_in
+from app.privacy.json_values import any_object, json_in
+from app.privacy.replacer import MASK
 
 #: Words of a name under which a phone, a national id or an address stands, whatever the value looks like.
 _PRIVATE_WORDS = frozenset([

@@ -9,8 +9,9 @@ import unicodedata
 from collections.abc import Iterable
 
 from app.domain.text import memoize
+from app.privacy.json_values import Rewriter
 from app.privacy.person_fields import is_person_name
-from app.privacy.replacer import MASK, MAX_TEXT, Rewriter, Span, Words, rewritten
+from app.privacy.replacer import MASK, MAX_TEXT, Span, Words, rewritten
 
 _INFO = b"audit-gateway pseudonyms 1"
 _BYTES = 10  #: of the hash that are shown: 80 bits, no two of a million people are likely to share them

@@ -15,6 +15,7 @@ from msgspec.structs import replace
 
 from app.domain.event import Actor, Delivery, Envelope, Event, Recipient, Record, Target
 from app.domain.text import Memoized, fold
+from app.privacy.json_values import has_json_text, names_in
 from app.privacy.links import Secrets, has_links, names_have_links, without_links
 from app.privacy.masking import Mask
 from app.privacy.person_fields import (
@@ -25,7 +26,7 @@ from app.privacy.person_fields import (
     private_leaves,
 )
 from app.privacy.pseudonyms import PersonMask, Pseudonyms
-from app.privacy.replacer import MASK, has_json_text, names_in
+from app.privacy.replacer import MASK
 
 _ID, _TEXT, _NAME, _PERSON = "id", "text", "name", "person"
 #: The vendor's texts in the parts of an event. The kind of an actor and a target, the purpose of a delivery and the id

@@ -9,9 +9,9 @@ from urllib.parse import quote, unquote
 import pytest
 
 from app.domain.event import Record
+from app.privacy.json_values import distinct
 from app.privacy.links import Secrets, has_links, without_links
 from app.privacy.redaction import Redactor
-from app.privacy.replacer import distinct
 from app.providers.subnoto.record import number_ties
 from app.providers.subnoto.wire import decode_page
 from app.providers.taktikal.record import records_of

@@ -13,9 +13,10 @@ from msgspec import UNSET, UnsetType
 from app.domain.event import Actor, Envelope, Recipient
 from app.domain.text import fold, memoize
 from app.paging.event_id import IdPrefix
+from app.privacy.json_values import has_json_text
 from app.privacy.masking import Mask
 from app.privacy.person_fields import private_leaves
-from app.privacy.replacer import MASK, has_json_text
+from app.privacy.replacer import MASK
 from app.providers.taktikal.mapping import text_of
 from app.providers.taktikal.models import Entry, Signee, recipient_id
 from app.providers.taktikal.wire import Process, without_secrets

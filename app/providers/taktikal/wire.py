@@ -19,8 +19,9 @@ import msgspec
 from msgspec import UNSET
 
 from app.domain.text import memoize
+from app.privacy.json_values import any_object
 from app.privacy.links import ALL_LINKS, PERSONAL_AND_URLS, KeyShape, Secrets, has_links, links_in, without_links
-from app.privacy.replacer import MASK, Span, any_object
+from app.privacy.replacer import MASK, Span
 from app.privacy.spelling import letters_of, places_of_letters
 from app.providers.http.lenient_json import MAX_KEY, read_json
 from app.providers.taktikal.models import (
