@@ -26,9 +26,9 @@ from app.api.middleware import CorsMiddleware, LargePages, RequestMiddleware, Sl
 from app.api.openapi import TITLE, install_openapi
 from app.api.problems import install_problems
 from app.api.request_log import AuditTrail
-from app.api.routes import envelopes, events, export, service, stream
+from app.api.routes import envelopes, events, export, manifests, service, stream
 from app.api.routing import READ
-from app.config import Configuration, Settings, read_environment
+from app.config import Configuration, read_environment
 from app.domain.errors import ConfigurationError
 from app.evidence import SigningKey
 from app.feed.model import FeedSettings
@@ -39,6 +39,7 @@ from app.providers.http.network import Network
 from app.providers.observer import Observer
 from app.providers.registry import find_providers, make_sources, provider_paths
 from app.providers.shared import SharedState
+from app.settings import Settings
 from app.tracing import start_tracing
 
 _log = structlog.get_logger("gateway")
@@ -171,7 +172,7 @@ def create_app(
     app.state.page_cache = events.PageCache(settings.page_cache_ttl) if settings.page_cache_ttl else None
     app.state.large_pages = LargePages()
     counters = os.environ.get(MULTIPROCESS_VARIABLE)  # a folder that all workers of `serve --workers` share
-    app.state.manifests = export.Manifests(shared, None if not counters else Path(counters, "manifests"))
+    app.state.manifests = manifests.Manifests(shared, None if not counters else Path(counters, "manifests"))
     app.state.signing_key = None if settings.signing_key_file is None else SigningKey.read(settings.signing_key_file)
     app.state.export_deadline = settings.export_deadline
     app.state.stream_heartbeat = settings.stream_heartbeat
@@ -179,7 +180,9 @@ def create_app(
     app.state.stream_slots = Slots("streams", settings.key_streams)
     app.state.export_slots = Slots("exports", settings.key_exports)
     app.state.authenticator = authenticator = make_authenticator(settings, sandbox, shared)
-    routes = [route for module in (export, stream, events, envelopes, service) for route in module.router.routes]
+    routes = [
+        route for module in (export, manifests, stream, events, envelopes, service) for route in module.router.routes
+    ]
     # The most frequent one first. `include_router` would create every route twice, and find one in two steps.
     app.router.routes.extend(sorted(routes, key=lambda route: getattr(route, "path", "") != "/events"))
     install_openapi(app, providers)

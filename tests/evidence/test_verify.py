@@ -13,7 +13,7 @@ import pytest
 from fastapi import FastAPI
 from jwcrypto import jwk, jws
 
-from app.api.routes.export import _read, _write
+from app.api.routes.manifests import _read, _write
 from app.api.schemas import PublicKeys
 from app.evidence import Refusal, SigningKey, create_key_file, verify, verify_detached
 from tests.api.conftest import bearer, make_app, opened
@@ -154,7 +154,7 @@ def test_each_worker_has_the_manifest_of_an_export(key_file: Path, tmp_path: Pat
 
 
 def test_old_manifests_of_workers_are_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("app.api.routes.export._MANIFESTS", 10)
+    monkeypatch.setattr("app.api.routes.manifests._MANIFESTS", 10)
     for number in range(15):
         _write(tmp_path, str(number), "manifest")
     assert len(list(tmp_path.iterdir())) == 10

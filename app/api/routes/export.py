@@ -8,21 +8,16 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import json
 import secrets
 import time
 from codecs import BOM_UTF8
 from collections import Counter
 from collections.abc import AsyncGenerator
-from contextlib import suppress
-from pathlib import Path
 from typing import Annotated, Any
 
 import msgspec
-from cachetools import TTLCache
-from fastapi import Path as PathParameter
 from fastapi import Query, Request
-from starlette.responses import PlainTextResponse, Response
+from starlette.responses import Response
 
 from app.api.auth import EventReader, check_again, require_raw
 from app.api.exports import FORMATS
@@ -30,7 +25,8 @@ from app.api.middleware import InterruptedAnswer
 from app.api.openapi import ANSWER_HEADERS, answers, header
 from app.api.rendering import ClosingStream, encode
 from app.api.request_log import request_log
-from app.api.routing import LONGEST_HEADER, NoQuery, new_router
+from app.api.routes.manifests import MANIFEST_PATH
+from app.api.routing import LONGEST_HEADER, new_router
 from app.domain.caller import Caller
 from app.domain.errors import CursorMismatch, GatewayError, NotFound, ParameterError
 from app.domain.query import EventQuery, ExportQuery
@@ -39,22 +35,16 @@ from app.evidence import Manifest, SigningKey, digest_of
 from app.feed.model import Page, WalkStart, gaps_of
 from app.feed.service import Feed
 from app.privacy.redaction import Redactor
-from app.providers.shared import SharedState
 
 router = new_router(tags=["events"])
 
-MANIFEST_PATH = "/events/export/manifests/"
 PAGE = 2000  #: events
 _MOST_KNOWN = 10_000  #: unreadable records of a source, so that the memory is constant
 _MOST_NOTES = 16  #: reasons of a source
 _CHUNK = 100  #: events rendered at a time, so that other requests are served in between
 
-_HOUR = 3600
-_MANIFESTS = 1000  #: in this process, and in the folder of all workers
-
 #: Reasons of an early end, in addition to the codes of problems.
 DEADLINE, STOPPING, LIMIT = "deadline", "stopping", "limit"
-
 
 _HEADERS: dict[str, Any] = {
     "Export-Cursor": header(
@@ -236,11 +226,9 @@ class Export:
     async def _page(self, cursor: str, read: int = 0) -> Page:
         await check_again(self._request, self._scopes, self._start.sources)
         limit = PAGE if self._query.limit is None else min(PAGE, self._query.limit - read)
-        asked = EventQuery(
-            cursor=cursor, limit=limit, include=frozenset(self._start.include) - {"total"}, partial=False
-        )
-        may_exceed = self._query.limit is None
-        page: Page = await self._state.feed.page(asked, self._caller, may_exceed=may_exceed)
+        include = frozenset(self._start.include) - {"total"}
+        query = EventQuery(cursor=cursor, limit=limit, include=include, partial=False)
+        page: Page = await self._state.feed.page(query, self._caller, may_exceed=self._query.limit is None)
         for status in page.sources:
             if status.status == "forbidden":
                 self._forbidden[status.name] = status.reason or ""
@@ -309,70 +297,3 @@ class Export:
         )
         key: SigningKey = self._state.signing_key
         return key.sign(msgspec.json.encode(manifest))
-
-
-class Manifests:
-    """Manifests of exports in formats without a place for one, for an hour after the export; with `shared`, in all
-    replicas, and with `folder` in all workers of this machine. uvicorn sends no HTTP trailer, and many clients drop
-    them: a response header contains the path of the manifest, a random id that only the same caller can use."""
-
-    def __init__(self, shared: SharedState | None, folder: Path | None) -> None:
-        self._shared, self._folder = shared, folder
-        self._kept: TTLCache[tuple[str, str], str] = TTLCache(_MANIFESTS, _HOUR)
-
-    async def put(self, manifest_id: str, caller: Caller, manifest: str) -> None:
-        self._kept[manifest_id, caller.name] = manifest
-        if self._shared is not None:
-            await self._shared.put(self._shared.key("manifest", manifest_id, caller.name), manifest.encode(), _HOUR)
-        if self._folder is not None:
-            await asyncio.to_thread(_write, self._folder, _file_name(manifest_id, caller), manifest)
-
-    async def get(self, manifest_id: str, caller: Caller) -> str | None:
-        known = self._kept.get((manifest_id, caller.name))
-        if known is None and self._folder is not None:
-            known = await asyncio.to_thread(_read, self._folder / _file_name(manifest_id, caller))
-        if known is None and self._shared is not None:
-            held = await self._shared.get(self._shared.key("manifest", manifest_id, caller.name))
-            known = None if held is None else held.value.decode()
-        return known
-
-
-def _file_name(manifest_id: str, caller: Caller) -> str:
-    """Return a digest, because the id in a request may be a path."""
-    return hashlib.blake2b(json.dumps([manifest_id, caller.name]).encode(), digest_size=16).hexdigest()
-
-
-def _write(folder: Path, name: str, manifest: str) -> None:
-    folder.mkdir(mode=0o700, exist_ok=True)
-    with suppress(FileNotFoundError):  # removed by another worker
-        for old in sorted(folder.iterdir(), key=lambda file: file.stat().st_mtime)[: 1 - _MANIFESTS]:
-            old.unlink()
-    (folder / name).write_text(manifest, encoding="utf-8")
-
-
-def _read(file: Path) -> str | None:
-    try:
-        return file.read_text(encoding="utf-8") if file.stat().st_mtime > time.time() - _HOUR else None
-    except FileNotFoundError:
-        return None
-
-
-@router.get(
-    f"{MANIFEST_PATH}{{manifest_id}}",
-    summary="Read an export's signed manifest",
-    response_class=PlainTextResponse,
-    responses=answers("manifest", "A JWS.", content={"application/jose": {"schema": {"type": "string"}}}),
-)
-async def get_manifest(
-    request: Request,
-    manifest_id: Annotated[
-        str, PathParameter(description="The end of the path in the export's header `Export-Manifest`.")
-    ],
-    caller: EventReader,
-    _: NoQuery,
-) -> Response:
-    """The manifest of one of the caller's exports."""
-    manifest = await request.app.state.manifests.get(manifest_id, caller)
-    if manifest is None:
-        raise NotFound("there is no such manifest: the export is not complete, or ended more than an hour ago")
-    return Response(manifest, media_type="application/jose", headers={"Cache-Control": "no-store"})
