@@ -98,7 +98,7 @@ class PagedReader(ListReader):
                 lengths = listing.length, end
                 lacking = await self._behind(within, end, lengths, pages, listing.found.values(), claimed)
                 tries += 1
-                if tries == _TRIES and lacking > 1 and not await self._ends(within, pages, end):
+                if tries == _TRIES and lacking > 1 and end > 1 and not await self._ends(within, pages, end):
                     break
                 if tries == _TRIES and lacking and await self._apart(within, end, list(listing.found.values())):
                     break

@@ -6,8 +6,9 @@ import pytest
 
 from app.domain.errors import SourceFailed, TemporaryFailure
 from app.domain.times import DAY
-from app.providers.taktikal.client import MAX_TAKE, WHOLE, DateRange
-from app.providers.taktikal.list_reader import UNCOUNTED
+from app.providers.base import CallBudget
+from app.providers.taktikal.client import MAX_TAKE, WHOLE, DateRange, Filters
+from app.providers.taktikal.list_reader import UNCOUNTED, UNPROVEN
 from sandbox.taktikal.query import Query, VendorError
 from tests.providers.taktikal.test_loading import BASE, company, keys, loader
 
@@ -63,3 +64,18 @@ async def test_a_server_that_fails_for_any_take_has_no_limit() -> None:
     with pytest.raises(TemporaryFailure):
         await found.take(WHOLE, MAX_TAKE)
     assert found.facts.cap is None
+
+
+async def test_a_total_that_cannot_be_corrected_fails_no_list_of_one_process() -> None:
+    """Regression: after a refused total of one process, which shows how many are counted too many, such a list was a
+    failure for ten minutes. No other time has a process, so that only a reason remains."""
+    found = loader(company(1))
+
+    async def total(_: DateRange, filters: Filters, __: CallBudget) -> int:
+        if "ProcessKey" in filters:
+            raise SourceFailed("refused")
+        return 8
+
+    found.client.total = total  # type: ignore[method-assign]
+    assert keys(await found.everything(DateRange.around(BASE - DAY, BASE + DAY))) == ["sp000"]
+    assert UNPROVEN in found.doubts
