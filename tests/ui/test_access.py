@@ -236,6 +236,18 @@ def test_axe_finds_no_violation(world: World, width: int, scheme: str) -> None:
         check_accessibility(page, "envelope")
 
 
+def test_a_time_stands_beside_the_first_line_of_its_event_on_a_phone(world: World) -> None:
+    envelope = world.envelope("recipient.signed", "notification.failed")
+    size = {"viewport": {"width": 375, "height": 844}}
+    with world.opened(fragment([("envelope", envelope)]), expected=FAILED, **size) as watched:
+        row = watched.page.locator(".steps tbody tr").first
+        time, text = row.locator("time").bounding_box(), row.locator(".what button span").bounding_box()
+        assert time is not None
+        assert text is not None
+        assert text["height"] > 1.5 * time["height"]  # the text has several lines
+        assert abs(time["y"] - text["y"]) < 4
+
+
 def check_accessibility(page: playwright.Page, state: str) -> None:
     """Assert that axe-core finds no violation and that nothing is wider than the screen."""
     if not page.evaluate("Boolean(window.axe)"):
