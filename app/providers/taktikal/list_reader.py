@@ -60,6 +60,8 @@ class ListReader(ListCalls):
             return 0
         if page.null and (total := await self._counted(within)):
             raise SourceFailed(f"the provider's answer is empty, but it counts {total} signing processes")
+        if page.null and total is None:
+            self.doubts.add(UNCOUNTED)  # a proxy that answers nothing to all calls looks the same
         lacking = await self._behind(within, places, (page.length, places), [page], page.processes, total or 0)
         if not lacking:
             return 0

@@ -79,3 +79,15 @@ async def test_a_total_that_cannot_be_corrected_fails_no_list_of_one_process() -
     found.client.total = total  # type: ignore[method-assign]
     assert keys(await found.everything(DateRange.around(BASE - DAY, BASE + DAY))) == ["sp000"]
     assert UNPROVEN in found.doubts
+
+
+@pytest.mark.parametrize("status", [200, 204])
+@pytest.mark.parametrize("warm", [False, True])
+async def test_an_account_that_answers_nothing_to_all_calls_has_a_reason(status: int, warm: bool) -> None:
+    emulator = company(10)
+    found = loader(emulator)
+    if warm:
+        await found.everything(WHOLE)
+    emulator.faults.answer(status, times=1000, body=b"")
+    assert await found.everything(WHOLE) == []
+    assert found.doubts == {UNCOUNTED}
