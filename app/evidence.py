@@ -20,8 +20,8 @@ from joserfc import jws
 from joserfc.errors import JoseError, SecurityWarning
 from joserfc.jwk import KeySet, OKPKey
 
+from app.config import read_text
 from app.domain.errors import ConfigurationError
-from app.files import read_text
 
 #: RFC 9864 names the algorithm Ed25519; `EdDSA` is what the contract and older verifiers expect. joserfc warns of it,
 #: because the name does not state the curve; here the key does.

@@ -28,7 +28,7 @@ from app.api.problems import install_problems
 from app.api.request_log import AuditTrail
 from app.api.routes import envelopes, events, export, manifests, service, stream
 from app.api.routing import READ
-from app.config import Configuration, read_environment
+from app.config import Configuration, Settings, read_environment
 from app.domain.errors import ConfigurationError
 from app.evidence import SigningKey
 from app.feed.model import FeedSettings
@@ -39,7 +39,6 @@ from app.providers.http.network import Network
 from app.providers.observer import Observer
 from app.providers.registry import find_providers, make_sources, provider_paths
 from app.providers.shared import SharedState
-from app.settings import Settings
 from app.tracing import start_tracing
 
 _log = structlog.get_logger("gateway")

@@ -27,10 +27,9 @@ from app.api.exports import ecs, ocsf
 from app.api.problems import PROBLEMS
 from app.api.routes.service import event_types
 from app.cli.main import cli
-from app.config import PREFIX
+from app.config import PREFIX, Settings
 from app.providers.http.network import VARIABLES
 from app.providers.registry import find_providers
-from app.settings import Settings
 
 DOCS = Path(__file__).parent
 _PART = re.compile(r"(<!-- generated: (?!end\b)(\w+) -->\n).*?(<!-- generated: end -->)", re.DOTALL)

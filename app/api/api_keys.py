@@ -30,10 +30,10 @@ from typing import Any
 import msgspec
 import structlog
 
+from app.config import read_text
 from app.domain.caller import RATE, SCOPES, Caller
 from app.domain.errors import ConfigurationError, Unauthenticated
 from app.domain.times import format_seconds, now_micros, parse_rfc3339
-from app.files import read_text
 
 PREFIX = "agw_"
 SANDBOX_KEY = "sandbox"  #: opens emulated data only; see `app.config.load_configuration`

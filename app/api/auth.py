@@ -17,12 +17,11 @@ from limits.aio.strategies import SlidingWindowCounterRateLimiter
 from app.api.api_keys import Keyring, read_keys, sandbox_key
 from app.api.request_log import request_log
 from app.api.tokens import Tokens
-from app.config import read_environment
+from app.config import Settings, read_environment
 from app.domain.caller import SCOPES, Caller
 from app.domain.errors import ConfigurationError, Forbidden, RateLimited, Unauthenticated
 from app.providers.http.network import Network, is_loopback
 from app.providers.shared import SharedState
-from app.settings import Settings
 
 #: IPv4 or IPv6 addresses, in no case host names.
 _ADDRESS = re.compile(r"[\d.]+\Z|[\da-f.]*:[\da-f:.]*\Z")

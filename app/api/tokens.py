@@ -18,9 +18,9 @@ from joserfc import jws, jwt
 from joserfc.errors import ClaimError, ExpiredTokenError, JoseError
 from joserfc.jwk import JWKRegistry, Key, KeySet, RSAKey
 
+from app.config import read_regular
 from app.domain.caller import SCOPES, Caller
 from app.domain.errors import ConfigurationError, IssuerUnavailable, Unauthenticated
-from app.files import read_regular
 from app.privacy.pseudonyms import Pseudonyms
 from app.providers.http.network import Network, is_loopback
 

@@ -18,13 +18,12 @@ from rich.table import Table
 from app.api.api_keys import append_key, hash_of, make_api_key, new_key, read_keys
 from app.cli.failures import INCOMPLETE, USAGE, Failure, print_error
 from app.cli.output import print_table, write_bytes
-from app.config import read_environment
+from app.config import check_regular, read_environment, read_text, split
 from app.domain.caller import SCOPES
 from app.domain.errors import ConfigurationError
 from app.domain.times import format_seconds, now_micros
 from app.evidence import Refusal, create_key_file, verify_detached
 from app.evidence import verify as verified
-from app.files import check_regular, read_text, split
 from app.forward import replace_file
 from app.providers.http.network import Network
 

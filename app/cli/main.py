@@ -116,8 +116,8 @@ def openapi(
 
 def openapi_text() -> str:
     """Return the OpenAPI document as indented JSON with sorted keys and a line end, equal for equal code."""
+    from app.config import Settings
     from app.main import create_app
-    from app.settings import Settings
 
     # Built without settings: only GATEWAY_PROVIDERS_PATH changes the document.
     app = create_app(Settings.model_construct(auth="off"), [])

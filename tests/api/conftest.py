@@ -12,10 +12,10 @@ import pytest
 from fastapi import FastAPI
 
 from app.api.api_keys import ApiKey, hash_of
+from app.config import Settings
 from app.domain.caller import SCOPES
 from app.main import create_app
 from app.providers.base import Source
-from app.settings import Settings
 from tests.api.memory import MemorySource, memory_source
 from tests.logged import logged
 from tests.providers.acme import PROVIDER

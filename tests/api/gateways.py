@@ -10,9 +10,9 @@ from typing import Any
 import httpx
 from fastapi import FastAPI
 
+from app.config import Settings
 from app.main import create_app
 from app.providers.registry import find_providers
-from app.settings import Settings
 from tests.api.conftest import KEYS
 from tests.worlds import SECRET, World
 

@@ -16,11 +16,11 @@ import httpx
 
 from app.api.api_keys import ApiKey, hash_of
 from app.api.openapi import RECORDED
+from app.config import Settings
 from app.domain.caller import SCOPES
 from app.main import create_app
 from app.providers.base import CommonSettings
 from app.providers.registry import find_providers, make_sources
-from app.settings import Settings
 from sandbox.launcher import start_sandbox
 from tests.api.server import served
 from tests.worlds import SECRET, micros

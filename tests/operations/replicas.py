@@ -9,9 +9,8 @@ from typing import Any
 import httpx
 from fastapi import FastAPI
 
-from app.config import Configuration
+from app.config import Configuration, Settings
 from app.main import assemble
-from app.settings import Settings
 from tests.api.conftest import ALL, KEYS, bearer, opened
 from tests.process import Running, serving
 from tests.valkey import Valkey

@@ -13,7 +13,7 @@ import yaml
 from prometheus_client import generate_latest
 
 from app.api.metrics import Metrics
-from app.config import OTHER_VARIABLES, load_configuration
+from app.config import OTHER_VARIABLES, Settings, load_configuration
 from app.domain.errors import SourceUnauthorized
 from app.forward.forwarder import ForwardMetrics
 from app.main import create_app
@@ -21,7 +21,6 @@ from app.providers.base import CommonSettings
 from app.providers.http.response import Response, error_for
 from app.providers.registry import find_providers
 from app.providers.subnoto import PROVIDER as SUBNOTO
-from app.settings import Settings
 
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from app.settings import Settings
+from app.config import Settings
 from tests.process import Running, serving
 
 README = Path("README.md").read_text(encoding="utf-8")

@@ -12,9 +12,9 @@ from pathlib import Path
 import httpx
 import pytest
 
+from app.config import Settings
 from app.feed.model import FeedSettings
 from app.feed.service import Feed
-from app.settings import Settings
 from sandbox.subnoto import EmulatorOptions
 from tests.process import COMMAND, environment, serving
 from tests.worlds import SECRET, World, ask, walk, world

@@ -17,10 +17,9 @@ from fastapi import FastAPI
 from joserfc.jwk import OKPKey
 
 from app.api.api_keys import ApiKey, hash_of
-from app.config import Configuration
+from app.config import Configuration, Settings
 from app.domain.caller import SCOPES
 from app.main import assemble
-from app.settings import Settings
 from sandbox.taktikal.records import Process
 from tests.api.conftest import bearer, opened
 from tests.api.server import http_scope

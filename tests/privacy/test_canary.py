@@ -16,8 +16,8 @@ import pytest
 import structlog
 
 from app.api.exports import FORMATS
+from app.config import Settings
 from app.domain.query import GroupBy
-from app.settings import Settings
 from tests.logged import logged
 from tests.privacy.canary import (
     ALL_PRIVATE,

@@ -11,11 +11,11 @@ import httpx
 from starlette.responses import HTMLResponse, JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from app.config import Settings
 from app.domain.times import format_micros, parse_rfc3339
 from app.main import create_app
 from app.providers.base import CommonSettings, Provider
 from app.providers.registry import find_providers
-from app.settings import Settings
 from sandbox.serving import serve
 from tests.contract.account import Tap, Timer
 from tests.worlds import SECRET, Clock, SubnotoOptions, TaktikalOptions, World, micros, world
