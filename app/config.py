@@ -344,7 +344,9 @@ def _check_names(table: Mapping[str, Any], known: Iterable[str], where: str) -> 
     known = list(known)
     for name in table:
         if name not in known:
-            raise ConfigurationError(f"{where}: {name} is not a setting{_nearest(name, known)}")
+            hint = _nearest(name, known)
+            hint = f"; there are {', '.join(sorted(known))}." if hint == "." else hint
+            raise ConfigurationError(f"{where}: {name} is not a setting{hint}")
 
 
 def _nearest(name: str, known: Iterable[str], prefix: str = "") -> str:

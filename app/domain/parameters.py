@@ -200,6 +200,8 @@ def read_query(model: type[Model], pairs: Iterable[tuple[str, str]]) -> Model:
     texts: dict[str, list[str]] = {}
     for name, text in pairs:
         texts.setdefault(name, []).append(text)
+    if "" in texts:
+        raise ParameterError("unknown_parameter", [("query", "has a value without a parameter's name; leave it out")])
     if unknown := [(name, _unknown(name, repeats)) for name in texts if name not in repeats]:
         raise ParameterError("unknown_parameter", unknown)
     errors = {name: "may be given only once" for name, all_ in texts.items() if len(all_) > 1 and not repeats[name]}

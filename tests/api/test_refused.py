@@ -12,6 +12,7 @@ RAW = "raw:read"
     ("path", "code", "parameter"),
     [
         ("/events?limits=1", "unknown_parameter", "limits"),
+        ("/events?=1", "unknown_parameter", "query"),
         ("/events?limit=0", "invalid_parameter", "limit"),
         ("/events?limit=", "invalid_parameter", "limit"),
         ("/events?since=yesterday", "invalid_parameter", "since"),

@@ -277,6 +277,7 @@ def test_an_account_configured_twice_gets_a_warning(clean: Path, monkeypatch: py
     [
         ("[gateway]\ndeadlin = 5", "deadlin is not a setting; did you mean deadline?"),
         ("[gatway]\n", "gatway is not a setting; did you mean gateway?"),
+        ("bogus = 1", "bogus is not a setting; there are gateway, sources."),
         ("[gateway]\nscan = 0", "gateway.scan (in the TOML file): must be greater than or equal to 1"),
         ("gateway = 1", "[gateway]"),
         ("sources = 1", "[[sources]]"),
