@@ -73,7 +73,8 @@ async def test_a_response_that_is_no_json_is_retried(body: bytes) -> None:
 @pytest.mark.parametrize("body", [b"", b" \n", b"null\n", b"[] ", b'{"total": 3}\r\n', b"\xef\xbb\xbf[1]"])
 async def test_a_response_that_may_be_json_is_not(body: bytes) -> None:
     provider = Provider(answering(200, body))
-    assert ((await provider.call()).body, provider.request_count) == (body, 1)
+    shown = body.removeprefix(b"\xef\xbb\xbf")  # a byte order mark is no part of the text
+    assert ((await provider.call()).body, provider.request_count) == (shown, 1)
 
 
 async def test_the_deadline_bounds_attempts() -> None:
