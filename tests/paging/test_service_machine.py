@@ -8,6 +8,7 @@ import os
 from collections import Counter
 from contextlib import ExitStack, suppress
 from datetime import timedelta
+from itertools import groupby
 from typing import Any
 
 from hypothesis import HealthCheck, settings
@@ -48,6 +49,17 @@ SUBNOTO = st.builds(
 LIMITS = st.sampled_from([1, 2, 9, 50, 100, 400, 1000])
 
 
+def ordered(rows: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+    """Return the rows, with Taktikal's of one envelope and microsecond in the order of their texts if they have no ids:
+    those have no place in a log, because a response may return them in any order."""
+    found: list[tuple[Any, ...]] = []
+    for (_, source, *_), tied in groupby(rows, key=lambda row: row[:4]):
+        group = list(tied)
+        has_ids = source != "taktikal" or any(row[5] is not None for row in group)
+        found += group if has_ids else sorted(group, key=repr)
+    return found
+
+
 class Service(RuleBasedStateMachine):
     """One walk over a world that changes meanwhile."""
 
@@ -60,7 +72,7 @@ class Service(RuleBasedStateMachine):
         self.cursor: str | None = None
 
         self.failed_once = False
-        self.number = 0
+        self.number = self.in_bursts = 0
 
     @initialize(taktikal=TAKTIKAL, subnoto=SUBNOTO, limit=LIMITS, order=st.sampled_from(["asc", "desc"]))
     def begin(self, taktikal: TaktikalOptions, subnoto: SubnotoOptions, limit: int, order: str) -> None:
@@ -148,8 +160,10 @@ class Service(RuleBasedStateMachine):
             self.world.subnoto.history.append("ENVELOPE_OPENED", timestamp=moment, event_data={"n": self.number})
             self.world.taktikal.history.append(f"late-{self.number}", "Created", at=moment)
 
+    @precondition(lambda self: self.in_bursts < 2 * BURST)  # a page reads them all, within its deadline
     @rule(count=st.sampled_from([3, BURST]))
     def a_burst_in_one_millisecond(self, count: int) -> None:
+        self.in_bursts += count
         moment = int(self.world.clock().timestamp() * 1000)
         author = {"id": 1, "uuid": "00000000-0000-4000-8000-000000000001", "email": "b@example.com", "name": "B"}
         envelope = "33333333-3333-4333-8333-333333333333"
@@ -182,9 +196,9 @@ class Service(RuleBasedStateMachine):
         while self.cursor:
             self.read(1000, 0, cursor=self.cursor)
             self.no_id_is_returned_twice()
-        now, position = self.inside(), 0
+        now, position = ordered(self.inside()), 0
         # After a failure, order holds within each source, not across the pages of a walk.
-        for row in () if self.failed_once else self.rows:
+        for row in () if self.failed_once else ordered(self.rows):
             position = now.index(row, position) + 1
         assert Counter(self.before) <= Counter(self.rows) <= Counter(now)
         feed: Feed = self.world.gateway()
